@@ -1,0 +1,51 @@
+# make prints help; demo and test need Go and an OpenSSH client, nothing else.
+GO   ?= go
+TOOL := $(GO) tool -modfile=tools/go.mod
+
+.PHONY: help build demo test check format vet lint arch fuzz tidy bench docs clean
+.DEFAULT_GOAL := help
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+build: ## build bin/norestart and bin/hello
+	$(GO) build -trimpath -o bin/ ./cmd/norestart ./examples/hello
+
+demo: build ## start a cluster and log in to it
+	@$(GO) run ./examples/hello/demo bin
+
+test: ## run all tests
+	$(GO) test -race ./...
+
+check: format vet lint tidy test fuzz ## what CI runs
+
+format:
+	@test -z "$$($(TOOL) gofumpt -l . | tee /dev/stderr)" || { echo "run: go tool -modfile=tools/go.mod gofumpt -w ."; exit 1; }
+
+vet:
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./control ./commands ./certs
+
+lint:
+	$(TOOL) staticcheck ./...
+
+FUZZTIME ?= 5s
+fuzz: ## fuzz each parser for FUZZTIME
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r f; do \
+	  grep -o '^func Fuzz[A-Za-z0-9_]*' "$$f" | cut -d' ' -f2 | while read -r name; do \
+	    echo "$$name $$(dirname $$f)"; \
+	    $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -parallel 2 "$$(dirname $$f)" || exit 1; \
+	  done || exit 1; done
+
+tidy:
+	$(GO) mod tidy -diff
+	cd tools && $(GO) mod tidy -diff
+
+docs: ## write docs/commands.md anew
+	$(GO) test ./commands -run TestDocsAreCurrent -update
+
+bench: ## measure the rows of docs/benchmarks.md
+	$(GO) run ./internal/bench
+
+clean: ## remove what build made
+	rm -rf bin

@@ -1,0 +1,83 @@
+package certs
+
+import (
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// MinRSA is the size in bits below which an RSA key is refused
+// (NIST SP 800-57: 128 bits of security).
+const MinRSA = 3072
+
+// accepted are the types of keys with which users may log in.
+var accepted = map[string]bool{
+	ssh.KeyAlgoED25519:    true,
+	ssh.KeyAlgoSKED25519:  true,
+	ssh.KeyAlgoSKECDSA256: true,
+	ssh.KeyAlgoECDSA256:   true,
+	ssh.KeyAlgoECDSA384:   true,
+	ssh.KeyAlgoECDSA521:   true,
+	ssh.KeyAlgoRSA:        true,
+}
+
+// CheckAuthorizedKey reports why line is not one that [ParseAuthorizedKey]
+// takes.
+func CheckAuthorizedKey(line string) error {
+	_, _, err := ParseAuthorizedKey(line)
+	return err
+}
+
+// ParseAuthorizedKey parses one line of an authorized_keys file (sshd(8),
+// AUTHORIZED_KEYS FILE FORMAT), with no options before the key and nothing else
+// in it. Unlike [ssh.ParseAuthorizedKey] it skips nothing: a comment, a broken
+// line, DSA, RSA below [MinRSA] bits and certificates are errors.
+func ParseAuthorizedKey(line string) (key ssh.PublicKey, comment string, err error) {
+	if err := checkLine(line); err != nil {
+		return nil, "", err
+	}
+	key, comment, options, rest, err := ssh.ParseAuthorizedKey([]byte(line))
+	switch {
+	case err != nil:
+		return nil, "", errors.New("not a public key in the form of authorized_keys: TYPE BASE64 [COMMENT]")
+	case len(options) > 0:
+		return nil, "", fmt.Errorf("key options are not supported yet: %q", strings.Join(options, ","))
+	case len(rest) > 0:
+		return nil, "", errors.New("more than one line")
+	}
+	if name, _, _ := strings.Cut(strings.TrimSpace(line), " "); name != key.Type() && !strings.HasPrefix(name, key.Type()+"\t") {
+		return nil, "", fmt.Errorf("the line says %q and the key is of type %s", name, key.Type())
+	}
+	return key, comment, checkKind(key)
+}
+
+func checkLine(line string) error {
+	trimmed := strings.TrimSpace(line)
+	switch {
+	case trimmed == "" || trimmed[0] == '#':
+		return errors.New("no key in the line")
+	case strings.HasPrefix(trimmed, "-----BEGIN"):
+		return errors.New("a private key: name the public one, FILE.pub")
+	case strings.ContainsAny(line, "\r\n\x00"):
+		return errors.New("more than one line")
+	}
+	return nil
+}
+
+func checkKind(key ssh.PublicKey) error {
+	if !accepted[key.Type()] {
+		return fmt.Errorf("a key of type %s is not accepted: make one with ssh-keygen -t ed25519", key.Type())
+	}
+	holder, ok := key.(ssh.CryptoPublicKey)
+	if !ok {
+		return nil
+	}
+	if r, ok := holder.CryptoPublicKey().(*rsa.PublicKey); ok && r.N.BitLen() < MinRSA {
+		return fmt.Errorf("an RSA key of %d bits is not accepted, must be at least %d: make one with ssh-keygen -t ed25519",
+			r.N.BitLen(), MinRSA)
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/norestart/norestart/internal/durable"
+)
+
+// Names of the host key's files in the state directory.
+const (
+	hostKeyFile = "host_key"
+	publicFile  = "host_key.pub"
+)
+
+// HostKey returns the ssh host key in dir/host_key (ed25519 in the format of
+// OpenSSH, mode 0600), which is made when there is none. Its public half is kept
+// in dir/host_key.pub. Of several processes that make it at once, all get the
+// same one.
+func HostKey(dir string) (ssh.Signer, error) {
+	path := filepath.Join(dir, hostKeyFile)
+	signer, err := loadHostKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		signer, err = createHostKey(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("host key: %w", err)
+	}
+	publish(dir, signer.PublicKey())
+	return signer, nil
+}
+
+// Fingerprint is the key as ssh shows it: SHA256 and 43 characters.
+func Fingerprint(key ssh.PublicKey) string { return ssh.FingerprintSHA256(key) }
+
+func loadHostKey(path string) (ssh.Signer, error) {
+	data, _, err := durable.ReadSecret(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, broken(path, "the file is empty")
+	}
+	signer, err := ssh.ParsePrivateKey(data)
+	if _, ok := errors.AsType[*ssh.PassphraseMissingError](err); ok {
+		return nil, fmt.Errorf("%s: has a passphrase: remove it with: ssh-keygen -p -N '' -f %s", path, path)
+	}
+	if err != nil {
+		return nil, broken(path, "not a private key of OpenSSH")
+	}
+	if kind := signer.PublicKey().Type(); kind != ssh.KeyAlgoED25519 {
+		return nil, broken(path, "a key of type "+kind+", must be "+ssh.KeyAlgoED25519)
+	}
+	return signer, nil
+}
+
+// broken is the error of a secret that must not be replaced in silence. What a
+// parser says of it may quote it, so that is left out.
+func broken(path, what string) error {
+	return fmt.Errorf("%s: %s: restore it from a backup, or remove it to have a new one made, "+
+		"which every client will report as changed", path, what)
+}
+
+func createHostKey(path string) (ssh.Signer, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	block, err := ssh.MarshalPrivateKey(key, comment(filepath.Dir(path)))
+	if err != nil {
+		return nil, err
+	}
+	err = durable.CreateFile(path, pem.EncodeToMemory(block), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return loadHostKey(path) // another process was first
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewSignerFromKey(key)
+}
+
+// publish keeps host_key.pub true. It is for people only: a disk that is full
+// or read-only must not close the admin port, so a failure is left to the next
+// start.
+func publish(dir string, key ssh.PublicKey) {
+	path := filepath.Join(dir, publicFile)
+	line := ssh.MarshalAuthorizedKey(key)
+	if old, err := os.ReadFile(path); err == nil && bytes.HasPrefix(old, bytes.TrimSpace(line)) {
+		return
+	}
+	line = fmt.Appendf(bytes.TrimSpace(line), " %s\n", comment(dir))
+	_ = durable.WriteFile(path, line, 0o644)
+}
+
+// comment names the cluster in the key's files: the last part of its state
+// directory.
+func comment(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return strings.Map(func(r rune) rune {
+		if r < '!' || r > '~' {
+			return '_'
+		}
+		return r
+	}, filepath.Base(dir))
+}

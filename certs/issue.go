@@ -1,0 +1,129 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/norestart/norestart/internal/durable"
+)
+
+// Life of a certificate.
+const (
+	lifetime = 365 * 24 * time.Hour
+	renewAt  = 30 * 24 * time.Hour // left
+	skew     = time.Hour           // by which a client's clock may be behind
+)
+
+// maxCertFile is the size in bytes above which tls.crt is refused.
+const maxCertFile = 1 << 20
+
+// names are the hosts that a certificate can name: an address on which a server
+// listens everywhere is none by which it is called.
+func names(hosts []string) []string {
+	named := slices.DeleteFunc(slices.Clone(hosts), func(host string) bool {
+		ip := net.ParseIP(host)
+		return host == "" || ip != nil && ip.IsUnspecified()
+	})
+	if len(named) == 0 {
+		return []string{"localhost", "127.0.0.1", "::1"}
+	}
+	return named
+}
+
+// stale reports whether leaf must be issued anew at the time now. One that we
+// have not signed cannot be.
+func stale(leaf *x509.Certificate, hosts []string, now time.Time) bool {
+	if leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) != nil {
+		return false
+	}
+	lacks := func(host string) bool { return leaf.VerifyHostname(host) != nil }
+	return leaf.NotAfter.Sub(now) < renewAt || now.Before(leaf.NotBefore) || slices.ContainsFunc(hosts, lacks)
+}
+
+func loadCertificate(path string, key *ecdsa.PrivateKey) ([][]byte, *x509.Certificate, error) {
+	const remedy = "remove it to have it issued anew with the same key"
+	chain, err := readChain(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(chain) == 0 {
+		return nil, nil, fmt.Errorf("%s: no CERTIFICATE in PEM form: %s", path, remedy)
+	}
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w: %s", path, err, remedy)
+	}
+	if !key.PublicKey.Equal(leaf.PublicKey) {
+		return nil, nil, fmt.Errorf("%s: belongs to another key than %s: restore the key, or %s", path, tlsKeyFile, remedy)
+	}
+	return chain, leaf, nil
+}
+
+// readChain returns the certificates in the file, the server's first.
+func readChain(path string) ([][]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxCertFile {
+		return nil, fmt.Errorf("%s: not a regular file of at most %d bytes", path, maxCertFile)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var chain [][]byte
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			chain = append(chain, block.Bytes)
+		}
+	}
+	return chain, nil
+}
+
+// issue signs a new certificate with its own key and keeps it in the file.
+func issue(path string, key *ecdsa.PrivateKey, hosts []string) ([][]byte, *x509.Certificate, error) {
+	template := template(hosts, time.Now())
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, nil, err
+	}
+	data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	if err := durable.WriteFile(path, data, 0o644); err != nil {
+		return nil, nil, err
+	}
+	return [][]byte{der}, leaf, nil
+}
+
+// template is the certificate before it is signed. A nil SerialNumber makes
+// [x509.CreateCertificate] choose a random one.
+func template(hosts []string, now time.Time) *x509.Certificate {
+	t := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: "norestart"},
+		NotBefore:             now.Add(-skew),
+		NotAfter:              now.Add(lifetime),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else {
+			t.DNSNames = append(t.DNSNames, host)
+		}
+	}
+	return t
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/norestart/norestart/certs"
+	"github.com/norestart/norestart/internal/users"
+)
+
+// maxKeyFile is the size in bytes above which a file of keys is refused.
+const maxKeyFile = 1 << 20
+
+// addition is what user add is asked for.
+type addition struct {
+	place
+	name       string
+	role       string
+	keys       []string // files
+	noPassword bool
+}
+
+func addCommand(std streams) *cobra.Command {
+	var a addition
+	cmd := &cobra.Command{
+		Use:   "add NAME --role ROLE [--key FILE|-]… [--no-password] [--name CLUSTER | --dir DIR]",
+		Short: "Add a user",
+		Long: `Add a user.
+
+` + passwordHelp + `
+
+Roles: viewer (looks), operator (changes the pools), admin (everything). A file
+of keys has one public key a line, as in ~/.ssh/authorized_keys; - is standard
+input. With --name or --dir the cluster need not have been started yet.`,
+		Example: `  norestart user add viola --role operator
+  norestart user add ci --role viewer --key ci.pub --no-password`,
+		Args:                  exact("NAME"),
+		DisableFlagsInUseLine: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			a.name = args[0]
+			return a.run(std)
+		},
+	}
+	cmd.Flags().StringVar(&a.role, "role", "", "viewer, operator or admin")
+	cmd.Flags().StringArrayVar(&a.keys, "key", nil, "file of public keys; may be repeated")
+	cmd.Flags().BoolVar(&a.noPassword, "no-password", false, "log in by key only")
+	a.flags(cmd)
+	return cmd
+}
+
+func (a *addition) run(std streams) error {
+	if err := a.check(); err != nil {
+		return usage(err)
+	}
+	user := users.User{Name: a.name, Role: a.role}
+	for _, name := range a.keys {
+		keys, err := readKeys(std, name)
+		if err != nil {
+			return err
+		}
+		user.Keys = append(user.Keys, keys...)
+	}
+	state, err := a.prepare()
+	if err != nil {
+		return err
+	}
+	if err := a.vacant(state); err != nil {
+		return err
+	}
+	if !a.noPassword {
+		if user.Password, err = hash(std); err != nil {
+			return err
+		}
+	}
+	if err := edit(state, a.name, func(f *users.File) error { return f.Add(user) }); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(std.out, "user %s added, %s\n", a.name, a.role)
+	return err
+}
+
+// check reports what is wrong with the command line.
+func (a *addition) check() error {
+	if err := users.CheckName(a.name); err != nil {
+		return err
+	}
+	if a.role == "" {
+		return errors.New("--role is missing")
+	}
+	if err := users.CheckRole(a.role); err != nil {
+		return err
+	}
+	switch {
+	case a.noPassword && len(a.keys) == 0:
+		return errors.New("--no-password without --key: nobody could log in")
+	case !a.noPassword && slices.Contains(a.keys, "-"):
+		return errors.New("--key - needs --no-password: standard input cannot be both")
+	}
+	return nil
+}
+
+// vacant refuses a name that is taken before anybody types a password for
+// nothing.
+func (a *addition) vacant(state string) error {
+	path := filepath.Join(state, users.FileName)
+	file, err := users.Read(path, certs.CheckAuthorizedKey)
+	if err != nil {
+		return err
+	}
+	if _, ok := file.Lookup(a.name); ok {
+		return hint(fmt.Errorf("user %s exists already in %s", a.name, path), "norestart user passwd %s", a.name)
+	}
+	return nil
+}
+
+// readKeys returns the lines of a file that are not blank or comments. Each
+// must be a key.
+func readKeys(std streams, name string) (keys []string, err error) {
+	f, done, err := open(std, name)
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	if len(data) > maxKeyFile {
+		return nil, fmt.Errorf("read keys: %s: larger than %d bytes", name, maxKeyFile)
+	}
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if err := certs.CheckAuthorizedKey(line); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
+		}
+		keys = append(keys, line)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("read keys: no key in %s", name)
+	}
+	return keys, nil
+}

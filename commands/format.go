@@ -1,0 +1,84 @@
+package commands
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/norestart/norestart/control"
+)
+
+// stamp is the form of a time in text, in the server's zone.
+const stamp = "2006-01-02 15:04:05"
+
+// age is how long something lasts, in its two largest units.
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm %ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < day:
+		return fmt.Sprintf("%dh %dm", d/time.Hour, d%time.Hour/time.Minute)
+	default:
+		return fmt.Sprintf("%dd %dh", d/day, d%day/time.Hour)
+	}
+}
+
+// size is a number of bytes in three or four digits, as in 84M.
+func size(bytes int64) string {
+	for _, unit := range []string{"", "K", "M", "G"} {
+		if bytes < 10000 || unit == "G" {
+			return strconv.FormatInt(bytes, 10) + unit
+		}
+		bytes = (bytes + 512) / 1024
+	}
+	return ""
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// number shows 0 as nothing: a pid that is not there.
+func number(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.Itoa(n)
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}
+
+// describeExit tells how a process ended.
+func describeExit(e control.Exit) string {
+	how := fmt.Sprintf("exit status %d", e.Code)
+	if e.Signal != "" {
+		how = e.Signal
+	}
+	if e.OOM {
+		how += " (out of memory)"
+	}
+	if e.Reason != "" {
+		how += ": " + e.Reason
+	}
+	return how
+}
+
+// describeJob is a job in one line, harmless on a terminal.
+func describeJob(j control.Job, now time.Time) string {
+	line := fmt.Sprintf("%s: %s %s by %s, %s", j.ID, j.Kind, j.What, dash(j.Owner), j.State)
+	if j.Total > 0 {
+		line += fmt.Sprintf(", %d of %d", j.Done, j.Total)
+	}
+	return Safe(fmt.Sprintf("%s, %s ago", line, age(now.Sub(j.Since))))
+}

@@ -1,0 +1,98 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/norestart/norestart/control"
+)
+
+func jobFlags(flags *pflag.FlagSet) {
+	flags.Bool("detach", false, "print the id of the job and do not wait")
+}
+
+func reloadFlags(flags *pflag.FlagSet) {
+	flags.Duration("timeout", 0, "`time` for each worker to become ready")
+	flags.Int("max-surge", 0, "`workers` to replace at once")
+	flags.Bool("keep", false, "leave what was replaced when a later worker fails")
+	jobFlags(flags)
+}
+
+func reload(ctx context.Context, call *Call) error {
+	r := control.ReloadRequest{Pools: call.Args[1:]}
+	var err error
+	if r.Timeout, err = call.duration("timeout"); err != nil {
+		return err
+	}
+	if r.MaxSurge, err = call.Flags().GetInt("max-surge"); err != nil {
+		return err
+	}
+	if r.MaxSurge < 0 || call.Flags().Changed("max-surge") && r.MaxSurge == 0 {
+		return Usagef("reload: --max-surge must be 1 or more")
+	}
+	if r.Keep, err = call.Flags().GetBool("keep"); err != nil {
+		return err
+	}
+	return call.begin(ctx, func(ctx context.Context) (control.Job, error) {
+		return call.Primary.Reload(ctx, r)
+	})
+}
+
+// duration returns the value of a flag that, if it is given, must be above 0.
+func (c *Call) duration(flag string) (time.Duration, error) {
+	d, err := c.Flags().GetDuration(flag)
+	if err != nil {
+		return 0, err
+	}
+	if d < 0 || c.Flags().Changed(flag) && d == 0 {
+		return 0, Usagef("%s: --%s must be above 0", c.Args[0], flag)
+	}
+	return d, nil
+}
+
+func restart(ctx context.Context, call *Call) error {
+	if _, err := call.Words(0, 0); err != nil {
+		return err
+	}
+	return call.begin(ctx, func(ctx context.Context) (control.Job, error) {
+		return call.Primary.Restart(ctx, control.RestartRequest{})
+	})
+}
+
+func stopFlags(flags *pflag.FlagSet) {
+	flags.Bool("yes", false, "do not ask")
+	jobFlags(flags)
+}
+
+func stop(ctx context.Context, call *Call) error {
+	if _, err := call.Words(0, 0); err != nil {
+		return err
+	}
+	yes, err := call.Flags().GetBool("yes")
+	if err != nil {
+		return err
+	}
+	if !yes {
+		if err := call.confirmStop(ctx); err != nil {
+			return err
+		}
+	}
+	return call.begin(ctx, func(ctx context.Context) (control.Job, error) {
+		return call.Primary.Stop(ctx, control.StopRequest{})
+	})
+}
+
+func (c *Call) confirmStop(ctx context.Context) error {
+	if err := c.canConfirm(); err != nil {
+		return err
+	}
+	s, err := c.status(ctx)
+	if err != nil {
+		return err
+	}
+	n := count(s).Current
+	return c.confirmName(fmt.Sprintf("This stops %s: %d worker%s and the primary.", s.Name, n, plural(n)), s.Name)
+}

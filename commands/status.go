@@ -1,0 +1,156 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/norestart/norestart/control"
+)
+
+func status(ctx context.Context, call *Call) error {
+	if _, err := call.Words(0, 0); err != nil {
+		return err
+	}
+	s, err := call.status(ctx)
+	if err != nil {
+		return err
+	}
+	if call.JSON {
+		return call.WriteJSON(viewStatus(s))
+	}
+	trouble, err := call.trouble(ctx, s)
+	if err != nil {
+		return err
+	}
+	_, err = call.Out.Write([]byte(call.statusPage(s, trouble, time.Now())))
+	return err
+}
+
+// statusPage is the whole answer; the first line is all that one needs to know
+// on a good day.
+func (c *Call) statusPage(s control.Status, trouble []string, now time.Time) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", Safe(s.Name), wellness(s, trouble))
+	if s.Primary != nil {
+		fmt.Fprintf(&b, "primary %d, up %s\n", s.Primary.PID, age(now.Sub(s.Primary.Since)))
+	}
+	fmt.Fprintf(&b, "admin port %s\n", Safe(dash(s.Admin)))
+	b.WriteString(c.poolTable(s.Pools))
+	for _, j := range s.Jobs {
+		fmt.Fprintf(&b, "job %s\n", describeJob(j, now))
+	}
+	for _, p := range s.Pools {
+		if p.LastFailure != "" {
+			fmt.Fprintf(&b, "%s: %s\n", Safe(p.Name), Safe(p.LastFailure))
+		}
+	}
+	return b.String()
+}
+
+func wellness(s control.Status, trouble []string) string {
+	if len(trouble) > 0 {
+		return "NOT WELL: " + strings.Join(trouble, "; ")
+	}
+	n := count(s)
+	line := fmt.Sprintf("well, %d of %d workers ready", n.Current, n.Target)
+	if n.stopped > 0 {
+		line += fmt.Sprintf(", %d stopped", n.stopped)
+	}
+	return line
+}
+
+// trouble names what is not as it should be, built-in pools included.
+func (c *Call) trouble(ctx context.Context, s control.Status) ([]string, error) {
+	var list []string
+	if s.Primary == nil {
+		list = append(list, "no primary")
+	}
+	done, err := c.doneWorkers(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range s.Pools {
+		short := missing(p) - done[p.Name]
+		if p.Dead > 0 {
+			list = append(list, fmt.Sprintf("%s has %d dead worker%s (worker revive)", Safe(p.Name), p.Dead, plural(p.Dead)))
+		} else if short > 0 || p.LastFailure != "" {
+			list = append(list, fmt.Sprintf("%s has %d of %d workers ready", Safe(p.Name), p.Ready, p.Target))
+		}
+	}
+	return list, nil
+}
+
+// missing is how many workers of p should be ready and are not; dead ones and
+// those stopped by wish do not count.
+func missing(p control.PoolStatus) int { return p.Target - p.Ready - p.Dead - p.Stopped }
+
+// doneWorkers counts the workers that have ended as they should, by pool. The
+// status does not tell them from those that start; it is asked for them only
+// when some worker is not ready.
+func (c *Call) doneWorkers(ctx context.Context, s control.Status) (map[string]int, error) {
+	short := false
+	for _, p := range s.Pools {
+		short = short || missing(p) > 0
+	}
+	if !short {
+		return nil, nil
+	}
+	workers, err := answer(ctx, c.Primary.Workers)
+	if err != nil {
+		return nil, err
+	}
+	done := map[string]int{}
+	for _, w := range workers {
+		if w.State == control.Done {
+			done[w.Pool]++
+		}
+	}
+	return done, nil
+}
+
+func (c *Call) poolTable(pools []control.PoolStatus) string {
+	var rows [][]string
+	for _, p := range pools {
+		target := strconv.Itoa(p.Target)
+		if p.Target != p.Configured {
+			target += fmt.Sprintf(" (configured %s)", targetText(p.Configured))
+		}
+		rows = append(rows, []string{
+			p.Name, target, strconv.Itoa(p.Ready), strconv.Itoa(p.Dead), strconv.Itoa(p.Stopped),
+			strconv.Itoa(p.Generation), dash(strings.Join(p.Listen, " ")),
+		})
+	}
+	return c.table([]string{"POOL", "TARGET", "READY", "DEAD", "STOPPED", "GENERATION", "LISTEN"}, rows)
+}
+
+func targetText(n int) string {
+	if n == control.Auto {
+		return "auto"
+	}
+	return strconv.Itoa(n)
+}
+
+// counts are what "worker info" shows, of the application's pools.
+type counts struct {
+	Current int `json:"current"`
+	Target  int `json:"target"`
+	Dead    int `json:"dead"`
+	stopped int
+}
+
+func count(s control.Status) counts {
+	var n counts
+	for _, p := range s.Pools {
+		if p.BuiltIn {
+			continue
+		}
+		n.Current += p.Ready
+		n.Target += p.Target
+		n.Dead += p.Dead
+		n.stopped += p.Stopped
+	}
+	return n
+}

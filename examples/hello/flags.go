@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/norestart/norestart/control"
+)
+
+type flags struct {
+	listen, dir string
+	workers     int
+	h2c         bool
+	adminHost   string
+	adminPort   int
+}
+
+// parseFlags reads the command line and ends the program with status 2 when it
+// is wrong. It runs in every process of the cluster.
+func parseFlags() flags {
+	var f flags
+	admin, workers := "127.0.0.1:7777", "4"
+	fs := flag.NewFlagSet("hello", flag.ContinueOnError)
+	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of the web server; port 0: any free one")
+	fs.StringVar(&admin, "admin", admin, "address of the admin port; port 0: any free one")
+	fs.StringVar(&workers, "workers", workers, "number of workers, or auto: one a processor")
+	fs.StringVar(&f.dir, "dir", "", "run and state directory (default: the standard places)")
+	fs.BoolVar(&f.h2c, "h2c", false, "speak HTTP/2 without TLS, too")
+	err := fs.Parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(0)
+	}
+	if err == nil {
+		err = f.finish(fs.Args(), admin, workers)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error: hello:", err)
+		os.Exit(2)
+	}
+	return f
+}
+
+func (f *flags) finish(rest []string, admin, workers string) (err error) {
+	if len(rest) > 0 {
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	}
+	host, port, err := net.SplitHostPort(admin)
+	if err != nil {
+		return fmt.Errorf("--admin %q: must be HOST:PORT", admin)
+	}
+	f.adminHost = host
+	if f.adminPort, err = strconv.Atoi(port); err != nil || f.adminPort < 0 || f.adminPort > 65535 {
+		return fmt.Errorf("--admin %q: no port %q", admin, port)
+	}
+	if f.adminPort == 0 {
+		f.adminPort = -1 // any free one
+	}
+	if workers == "auto" {
+		f.workers = control.Auto
+		return nil
+	}
+	if f.workers, err = strconv.Atoi(workers); err != nil || f.workers < 0 {
+		return fmt.Errorf("--workers %q: must be a number or auto", workers)
+	}
+	return nil
+}

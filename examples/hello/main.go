@@ -1,0 +1,26 @@
+// Hello is a complete program on norestart: a web server that is never stopped,
+// with an admin port and commands of its own.
+package main
+
+import (
+	"github.com/norestart/norestart"
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/shell"
+)
+
+func main() {
+	f := parseFlags()
+	norestart.Main(norestart.App{
+		Name: "hello",
+		Dir:  f.dir,
+		Pools: []norestart.Pool{{
+			Name: "web", Workers: f.workers, Listen: []string{"tcp://" + f.listen},
+			Policy: control.OnFailure, Run: web{h2c: f.h2c}.serve,
+		}},
+		Shell: &shell.Config{
+			Host: f.adminHost, Port: f.adminPort,
+			Commands: []commands.Command{foo, bar, baz, flush, quit},
+		},
+	})
+}

@@ -1,0 +1,172 @@
+package dirs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Dirs are the directories of one cluster, as absolute paths.
+type Dirs struct {
+	Run   string // sockets, registry
+	State string // lock, keys, users, generations, jobs, audit
+}
+
+// Modes of the directories.
+const (
+	stateMode = 0o700
+	runMode   = 0o711
+)
+
+// For returns the directories in which the cluster called name starts, and
+// makes those that are missing. If dir is not empty, it is both.
+func For(name, dir string) (Dirs, error) { return system().prepare(name, dir) }
+
+// Find returns the directories of a cluster that has been started or prepared
+// before: dir if it is not empty, else the one called name, else the only one
+// there is. It makes none.
+func Find(name, dir string) (Dirs, error) { return system().find(name, dir) }
+
+func (p places) prepare(name, dir string) (Dirs, error) {
+	if dir != "" {
+		return prepareOwn(dir)
+	}
+	if err := CheckName(name); err != nil {
+		return Dirs{}, err
+	}
+	d, err := p.of(name)
+	if err != nil {
+		return Dirs{}, err
+	}
+	if err := prepare(d.State, stateMode); err != nil {
+		return Dirs{}, fmt.Errorf("state directory: %w", err)
+	}
+	if err := prepare(d.Run, runMode); err != nil {
+		return Dirs{}, fmt.Errorf("run directory: %w", err)
+	}
+	return d, nil
+}
+
+func prepareOwn(dir string) (Dirs, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return Dirs{}, err
+	}
+	if err := prepare(dir, stateMode); err != nil {
+		return Dirs{}, fmt.Errorf("directory: %w", err)
+	}
+	return Dirs{Run: dir, State: dir}, nil
+}
+
+// prepare makes dir with this mode, whatever the umask is, or checks that the
+// existing one gives no more.
+func prepare(dir string, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		return os.Chmod(dir, mode)
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s: not a directory", dir)
+	case info.Mode().Perm()&^mode != 0:
+		return fmt.Errorf("%s: mode %04o, must be %04o: chmod %o %s", dir, info.Mode().Perm(), mode, mode, dir)
+	}
+	return checkOwner(dir, info)
+}
+
+func (p places) find(name, dir string) (Dirs, error) {
+	if dir != "" {
+		return findOwn(dir)
+	}
+	if name == "" {
+		only, err := p.only()
+		if err != nil {
+			return Dirs{}, err
+		}
+		name = only
+	}
+	if err := CheckName(name); err != nil {
+		return Dirs{}, err
+	}
+	d, err := p.of(name)
+	if err != nil {
+		return Dirs{}, err
+	}
+	if _, err := os.Stat(d.State); errors.Is(err, fs.ErrNotExist) {
+		return Dirs{}, fmt.Errorf("no cluster %s: there is no %s%s", name, d.State, p.known())
+	} else if err != nil {
+		return Dirs{}, err
+	}
+	return d, nil
+}
+
+func findOwn(dir string) (Dirs, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return Dirs{}, err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return Dirs{}, fmt.Errorf("directory: %w", err)
+	}
+	if !info.IsDir() {
+		return Dirs{}, fmt.Errorf("directory: %s: not a directory", dir)
+	}
+	return Dirs{Run: dir, State: dir}, nil
+}
+
+// only is the name of the only cluster there is.
+func (p places) only() (string, error) {
+	names, err := p.names()
+	switch {
+	case err != nil:
+		return "", err
+	case len(names) == 0:
+		return "", fmt.Errorf("no cluster in %s: name its directory with --dir DIR", p.state)
+	case len(names) > 1:
+		return "", fmt.Errorf("there are several clusters, name one with --name: %s", strings.Join(names, ", "))
+	}
+	return names[0], nil
+}
+
+// names lists the clusters that have a state directory, sorted.
+func (p places) names() ([]string, error) {
+	if p.state == "" {
+		_, err := p.of("")
+		return nil, err
+	}
+	entries, err := os.ReadDir(p.state)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		return !e.IsDir() || CheckName(e.Name()) != nil
+	})
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, nil
+}
+
+// known ends the error about a name that is none of the clusters'.
+func (p places) known() string {
+	names, err := p.names()
+	if err != nil || len(names) == 0 {
+		return ""
+	}
+	return "; there are: " + strings.Join(names, ", ")
+}

@@ -1,0 +1,82 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// MaxSecret is the size in bytes above which [ReadSecret] refuses a file.
+const MaxSecret = 1 << 20
+
+// Errors of a file that may not be used as a secret, to be matched with
+// errors.Is.
+var (
+	ErrMode  = errors.New("others may read it")
+	ErrOwner = errors.New("wrong owner")
+)
+
+// CheckSecret reports why the file at path may not be used as a secret: any
+// permission of group or others, an owner who is neither this process's user
+// nor root, or no regular file. Root also accepts the owner of the directory,
+// so that its tools work in the directory of another user.
+func CheckSecret(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return checkInfo(path, info)
+}
+
+// ReadSecret reads the file at path under the rules of [CheckSecret], which are
+// applied to the opened file and so cannot be outrun. The information is that
+// of the file as it was opened.
+func ReadSecret(path string) (data []byte, info fs.FileInfo, err error) {
+	// Opened without waiting, or a FIFO in place of the file would hang us.
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if info, err = f.Stat(); err != nil {
+		return nil, nil, err
+	}
+	if err := checkInfo(path, info); err != nil {
+		return nil, nil, err
+	}
+	data, err = io.ReadAll(io.LimitReader(f, MaxSecret+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(data) > MaxSecret {
+		return nil, nil, fmt.Errorf("%s: larger than %d bytes", path, MaxSecret)
+	}
+	return data, info, nil
+}
+
+func checkInfo(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: not a regular file", path)
+	}
+	if err := checkOwner(path, info); err != nil {
+		return err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return &fileError{
+			kind: ErrMode,
+			text: fmt.Sprintf("%s: mode %04o, must be 0600: chmod 600 %s", path, mode, path),
+		}
+	}
+	return nil
+}
+
+// fileError is a text that matches one of the sentinels.
+type fileError struct {
+	kind error
+	text string
+}
+
+func (e *fileError) Error() string { return e.text }
+func (e *fileError) Unwrap() error { return e.kind }

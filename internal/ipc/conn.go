@@ -1,0 +1,299 @@
+package ipc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"golang.org/x/sys/unix"
+)
+
+// Limits of a conversation.
+const (
+	// HelloLimit is the size of a message before its sender is known.
+	HelloLimit = 4 << 10
+	// MessageLimit is the size of a message after that.
+	MessageLimit = 1 << 20
+	// maxFDs is how many descriptors one read may carry.
+	maxFDs = 64
+)
+
+// ErrTooLarge is a message over the limit of its conversation.
+var ErrTooLarge = errors.New("message too large")
+
+// Conn is one conversation. Send may be called from several goroutines,
+// Receive from one.
+type Conn struct {
+	c     *net.UnixConn
+	limit int
+	fdsOK bool // whether the peer may send descriptors
+
+	sending sync.Mutex // held for one whole message
+
+	buf []byte
+	fds []int // received, not yet claimed by a message
+}
+
+// NewConn speaks on c, which it then owns. It begins with [HelloLimit].
+func NewConn(c *net.UnixConn) *Conn { return &Conn{c: c, limit: HelloLimit} }
+
+// Trust raises the size limit to [MessageLimit]; with descriptors set the peer
+// may send them from now on.
+func (c *Conn) Trust(descriptors bool) { c.limit, c.fdsOK = MessageLimit, descriptors }
+
+// Close ends the conversation and with it what it asked for. Descriptors that
+// nobody claimed are closed by Receive, which fails from now on.
+func (c *Conn) Close() error { return c.c.Close() }
+
+// File gives the connection itself away as a descriptor, to be sent to another
+// process. Nothing may have been received that was not consumed.
+func (c *Conn) File() (*os.File, error) {
+	if len(c.buf) > 0 {
+		return nil, errors.New("hand over a conversation: unread bytes")
+	}
+	return c.c.File()
+}
+
+// Peer tells which process is at the other end (SO_PEERCRED, unix(7)): the one
+// that connected, at the time it did.
+func (c *Conn) Peer() (*unix.Ucred, error) {
+	raw, err := c.c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	return cred, errors.Join(err, credErr)
+}
+
+// Message is one message as it came.
+type Message struct {
+	Type string          `cbor:"t"`
+	FDs  int             `cbor:"f,omitempty"`
+	Body cbor.RawMessage `cbor:"b,omitempty"`
+
+	files []int
+}
+
+// Decode reads the body into v. An empty body leaves v as it is.
+func (m Message) Decode(v any) error {
+	if len(m.Body) == 0 {
+		return nil
+	}
+	if err := decoding.Unmarshal(m.Body, v); err != nil {
+		return fmt.Errorf("message %s: %w", m.Type, err)
+	}
+	return nil
+}
+
+// Files gives the descriptors that came with the message to the caller, who
+// must close them.
+func (m *Message) Files() []int {
+	files := m.files
+	m.files = nil
+	return files
+}
+
+// Discard closes the descriptors that nobody took.
+func (m *Message) Discard() { closeAll(m.Files()) }
+
+// decoding is strict about shape and bounded in depth and width; sizes are
+// bounded by the conversation.
+var decoding = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{
+		MaxNestedLevels:  16,
+		MaxArrayElements: 1 << 16,
+		MaxMapPairs:      1 << 16,
+		IndefLength:      cbor.IndefLengthForbidden,
+		TagsMd:           cbor.TagsForbidden,
+		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
+		UTF8:             cbor.UTF8DecodeInvalid, // text of workers may be anything
+	}.DecMode()
+	if err != nil {
+		panic(err) // the options above are constant
+	}
+	return mode
+}()
+
+var encoding = func() cbor.EncMode {
+	mode, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
+	if err != nil {
+		panic(err) // the options above are constant
+	}
+	return mode
+}()
+
+// Encode gives the bytes of a body.
+func Encode(body any) (cbor.RawMessage, error) {
+	if body == nil {
+		return nil, nil
+	}
+	return encoding.Marshal(body)
+}
+
+// Send writes one message with descriptors within d.
+func (c *Conn) Send(d time.Duration, kind string, body any, fds ...int) error {
+	raw, err := Encode(body)
+	if err != nil {
+		return fmt.Errorf("send %s: %w", kind, err)
+	}
+	data, err := encoding.Marshal(Message{Type: kind, FDs: len(fds), Body: raw})
+	if err != nil {
+		return fmt.Errorf("send %s: %w", kind, err)
+	}
+	if len(data) > MessageLimit {
+		return fmt.Errorf("send %s of %d bytes: %w", kind, len(data), ErrTooLarge)
+	}
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	if err := c.c.SetWriteDeadline(time.Now().Add(d)); err != nil {
+		return fmt.Errorf("send %s: %w", kind, err)
+	}
+	if err := c.write(data, fds); err != nil {
+		return fmt.Errorf("send %s: %w", kind, err)
+	}
+	return nil
+}
+
+// write sends data, the descriptors with its first byte.
+func (c *Conn) write(data []byte, fds []int) error {
+	if len(fds) == 0 {
+		_, err := c.c.Write(data)
+		return err
+	}
+	n, _, err := c.c.WriteMsgUnix(data, unix.UnixRights(fds...), nil)
+	if err != nil {
+		return err
+	}
+	if n < len(data) {
+		_, err = c.c.Write(data[n:])
+	}
+	return err
+}
+
+// Receive reads one message. It waits no longer than d; 0 waits until one
+// comes or the conversation is closed. io.EOF means that the peer closed it
+// between two messages.
+func (c *Conn) Receive(d time.Duration) (Message, error) {
+	var until time.Time
+	if d > 0 {
+		until = time.Now().Add(d)
+	}
+	if err := c.c.SetReadDeadline(until); err != nil {
+		return Message{}, c.fail(err)
+	}
+	for {
+		m, ok, err := c.next()
+		if err != nil {
+			return Message{}, c.fail(err)
+		}
+		if ok {
+			return m, nil
+		}
+		if err := c.fill(); err != nil {
+			return Message{}, c.fail(err)
+		}
+	}
+}
+
+// next takes one whole message out of the buffer.
+func (c *Conn) next() (Message, bool, error) {
+	var m Message
+	if len(c.buf) == 0 {
+		return m, false, nil
+	}
+	rest, err := decoding.UnmarshalFirst(c.buf, &m)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF) && len(c.buf) >= c.limit:
+		return m, false, ErrTooLarge
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return m, false, nil
+	case err != nil:
+		return m, false, err
+	case len(c.buf)-len(rest) > c.limit:
+		return m, false, ErrTooLarge
+	case m.FDs < 0 || m.FDs > len(c.fds):
+		return m, false, fmt.Errorf("message %s claims %d descriptors, %d came", m.Type, m.FDs, len(c.fds))
+	}
+	m.files = append([]int(nil), c.fds[:m.FDs]...)
+	c.fds = c.fds[m.FDs:]
+	m.Body = append(cbor.RawMessage(nil), m.Body...) // the buffer is used again
+	c.buf = append(c.buf[:0], rest...)
+	return m, true, nil
+}
+
+// fill reads once. A read of a unix stream does not go beyond a byte that
+// carries descriptors, so they are in order with the messages.
+func (c *Conn) fill() error {
+	const chunk = 4 << 10
+	if free := cap(c.buf) - len(c.buf); free < chunk/2 {
+		grown := make([]byte, len(c.buf), 2*cap(c.buf)+chunk)
+		copy(grown, c.buf)
+		c.buf = grown
+	}
+	space := c.buf[len(c.buf):cap(c.buf)]
+	if !c.fdsOK {
+		n, err := c.c.Read(space)
+		c.buf = c.buf[:len(c.buf)+max(n, 0)]
+		return err
+	}
+	oob := make([]byte, unix.CmsgSpace(maxFDs*4))
+	n, oobn, flags, _, err := c.c.ReadMsgUnix(space, oob)
+	switch {
+	case err != nil: // n and oobn may be -1
+		return err
+	case n == 0:
+		err = io.EOF
+	}
+	c.buf = c.buf[:len(c.buf)+n]
+	return errors.Join(err, c.claim(oob[:oobn], flags))
+}
+
+// claim keeps the descriptors that came with a read.
+func (c *Conn) claim(oob []byte, flags int) error {
+	if len(oob) == 0 {
+		return nil
+	}
+	control, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return err
+	}
+	for i := range control {
+		fds, err := unix.ParseUnixRights(&control[i])
+		if err != nil {
+			continue // credentials or the like: not ours
+		}
+		c.fds = append(c.fds, fds...)
+	}
+	if flags&unix.MSG_CTRUNC != 0 || len(c.fds) > maxFDs {
+		return fmt.Errorf("more than %d descriptors", maxFDs)
+	}
+	return nil
+}
+
+// fail closes what came and was not claimed: the conversation is of no more use.
+func (c *Conn) fail(err error) error {
+	closeAll(c.fds)
+	c.fds = nil
+	if errors.Is(err, io.EOF) && len(c.buf) > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	return err
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		_ = unix.Close(fd) // nothing to do about it
+	}
+}

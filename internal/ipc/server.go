@@ -1,0 +1,122 @@
+package ipc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/norestart/norestart/control"
+)
+
+const (
+	// idleEvery is how often a streamed answer without news says that it goes on.
+	idleEvery = 10 * time.Second
+	// stallAfter is how long a reader of a streamed answer may not read.
+	stallAfter = 60 * time.Second
+)
+
+// Server answers requests with a [control.Control].
+type Server struct {
+	// As gives the cluster in the name of a user.
+	As func(user string) control.Control
+
+	methods map[string]method
+}
+
+// NewServer returns a server that asks as for the cluster in a user's name.
+func NewServer(as func(user string) control.Control) *Server {
+	s := &Server{As: as, methods: make(map[string]method)}
+	for _, m := range methods() {
+		s.methods[m.name] = m
+	}
+	return s
+}
+
+// Answer carries out one request on its conversation and returns when the
+// answer is sent or the peer has gone. allow refuses what the peer has no
+// right to.
+func (s *Server) Answer(ctx context.Context, c *Conn, r Request, allow func(*Request) error) error {
+	m, ok := s.methods[r.Method]
+	if !ok {
+		return reply(c, nil, fmt.Errorf("%w: the primary knows no method %q", control.ErrUsage, r.Method))
+	}
+	if err := allow(&r); err != nil {
+		return reply(c, nil, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	defer c.Close() // ends the watcher
+	wg.Go(func() {
+		defer cancel()
+		_, _ = c.Receive(0) // whatever comes or ends: the peer wants no more
+	})
+	beating := newBeating(c)
+	wg.Go(func() { beating.run(ctx) })
+	body, err := m.run(ctx, s.As(r.User), r.Body, beating.item)
+	return reply(c, body, err)
+}
+
+// OwnPoolOnly is the right of a pool with [control.GrantReload].
+func OwnPoolOnly(pool string, r Request) error {
+	switch r.Method {
+	case methodFollowJob, methodJobs, methodStatus:
+		return nil
+	case methodReload:
+		var q control.ReloadRequest
+		if err := decodeBody(r.Method, r.Body, &q); err != nil {
+			return err
+		}
+		if slices.Equal(q.Pools, []string{pool}) {
+			return nil
+		}
+	}
+	return &control.Error{Code: control.ErrDenied.Code, Message: fmt.Sprintf("pool %s has no grant for %s", pool, r.Method)}
+}
+
+func reply(c *Conn, body any, err error) error {
+	var raw []byte
+	if err == nil {
+		if raw, err = Encode(body); err != nil {
+			err = fmt.Errorf("encode the answer: %w", err)
+		}
+	}
+	return c.Send(SendTimeout, TypeReply, Reply{Failure: FailureOf(err), Body: raw})
+}
+
+// beating sends the elements of a streamed answer, and says that it goes on
+// when there are none.
+type beating struct {
+	c    *Conn
+	sent chan struct{}
+}
+
+func newBeating(c *Conn) *beating { return &beating{c: c, sent: make(chan struct{}, 1)} }
+
+func (b *beating) item(v any) error {
+	select {
+	case b.sent <- struct{}{}:
+	default:
+	}
+	return b.c.Send(stallAfter, TypeItem, v)
+}
+
+func (b *beating) run(ctx context.Context) {
+	t := time.NewTicker(idleEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.sent:
+			t.Reset(idleEvery)
+		case <-t.C:
+			if b.c.Send(SendTimeout, TypeIdle, nil) != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package proc_test
+
+import (
+	"bufio"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/norestart/norestart/internal/proc"
+	"github.com/norestart/norestart/internal/proc/proctest"
+)
+
+func TestConform(t *testing.T) {
+	o := proc.NewOS()
+	start := func(t *testing.T, b proctest.Behaviour) proc.Process { return startBehaviour(t, o, b) }
+	proctest.Conform(t, start, func() (proc.Process, error) {
+		return o.Start(proc.Command{Path: "/nonexistent/program"})
+	})
+}
+
+// startBehaviour starts this binary in the role of that name; see TestMain.
+func startBehaviour(t *testing.T, o *proc.OS, b proctest.Behaviour) proc.Process {
+	t.Helper()
+	stdin, hold, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, stdout, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { hold.Close(); out.Close() })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := o.Start(proc.Command{
+		Path:  self,
+		Argv:  []string{self},
+		Env:   []string{"PROC_TEST_ROLE=" + string(b), "GORACE=atexit_sleep_ms=0"},
+		Files: []int{int(stdin.Fd()), int(stdout.Fd()), 2},
+	})
+	stdin.Close()
+	stdout.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Signal(syscall.SIGKILL) })
+	if b == proctest.Obey || b == proctest.IgnoreTerm {
+		if s, err := bufio.NewReader(out).ReadString('\n'); err != nil || s != "ready\n" {
+			t.Fatalf("child says %q, %v", s, err)
+		}
+	}
+	return p
+}

@@ -1,0 +1,116 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Binary is one version of a program, which stays startable after its file was
+// replaced or removed, until Close.
+//
+// What is pinned is the file itself (device and inode), not its content: write
+// a new version beside it and rename it over. A script can be pinned, but only
+// under its path: an interpreter cannot open our descriptor.
+type Binary struct {
+	path     string
+	fd       int // O_PATH
+	dev, ino uint64
+}
+
+// Pin pins the file that path names now. Symbolic links in it are followed now
+// and again at each [Binary.ExecPath]; a relative path is made absolute.
+func Pin(path string) (*Binary, error) { return pin(path, path) }
+
+// PinSelf pins the program that this process runs, even if its file has been
+// replaced meanwhile, under the path that it was started by.
+func PinSelf(path string) (*Binary, error) { return pin(path, "/proc/self/exe") }
+
+func pin(path, open string) (*Binary, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("pin %s: %w", path, err)
+	}
+	fd, err := unix.Open(open, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("pin %s: %w", path, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("pin %s: %w", path, err)
+	}
+	return &Binary{path: abs, fd: fd, dev: uint64(st.Dev), ino: st.Ino}, nil
+}
+
+// Path is the path as typed, made absolute.
+func (b *Binary) Path() string { return b.path }
+
+// Current reports whether the path still names the pinned file.
+func (b *Binary) Current() bool {
+	var st unix.Stat_t
+	err := unix.Stat(b.path, &st)
+	return err == nil && uint64(st.Dev) == b.dev && st.Ino == b.ino
+}
+
+// ExecPath is what to execute: the path while it names the pinned file, else
+// the kept descriptor as "/proc/self/fd/N". The latter is good between fork and
+// exec of this process only, shows the process under the name N (prctl(2),
+// PR_SET_NAME cures that), and fails for scripts.
+func (b *Binary) ExecPath() string {
+	if b.Current() {
+		return b.path
+	}
+	return b.fdPath()
+}
+
+func (b *Binary) fdPath() string { return "/proc/self/fd/" + strconv.Itoa(b.fd) }
+
+var (
+	errNotRegular    = errors.New("not a regular file")
+	errEmpty         = errors.New("file is empty")
+	errNotExecutable = errors.New("not executable")
+)
+
+// Check tells what is plainly wrong with the pinned file: not a regular file,
+// empty, or not executable for us. A file that passes may still be broken.
+func (b *Binary) Check() error {
+	if err := b.check(); err != nil {
+		return fmt.Errorf("check %s: %w", b.path, err)
+	}
+	return nil
+}
+
+func (b *Binary) check() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(b.fd, &st); err != nil {
+		return err
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return errNotRegular
+	case st.Size == 0:
+		return errEmpty
+	case st.Mode&0o111 == 0:
+		return errNotExecutable
+	}
+	// Also false on a file system that is mounted noexec.
+	if err := unix.Faccessat(unix.AT_FDCWD, b.fdPath(), unix.X_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("%w: %w", errNotExecutable, err)
+	}
+	return nil
+}
+
+// Close lets go of the file. Processes that run it are not touched.
+func (b *Binary) Close() error {
+	if b.fd < 0 {
+		return os.ErrClosed
+	}
+	err := unix.Close(b.fd)
+	b.fd = -1
+	return err
+}

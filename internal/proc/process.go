@@ -1,0 +1,60 @@
+package proc
+
+import (
+	"syscall"
+	"time"
+)
+
+// Command is what to start.
+type Command struct {
+	Path  string   // executed as it is, never searched for; may be "/proc/self/fd/N" ([Binary.ExecPath])
+	Argv  []string // Argv[0] too
+	Env   []string // the whole environment, "NAME=value"
+	Dir   string   // working directory; empty: ours
+	Files []int    // our descriptor for each of the child's, from 0 on; -1: closed
+}
+
+// Starter starts processes.
+type Starter interface {
+	// Start starts c and returns once the new program runs or could not be
+	// executed. The error wraps the one of the kernel, so that a caller can
+	// match what passes by itself: EAGAIN, ENOMEM, ETXTBSY (a binary that is
+	// still being written). It may be called from any goroutine. The
+	// descriptors in c.Files must stay open until it returns, not longer.
+	Start(c Command) (Process, error)
+}
+
+// Process is a child that was started. Its methods may be called from any
+// goroutine.
+type Process interface {
+	// PID is the process id, which is also the id of its process group.
+	PID() int
+	// StartTime identifies the process together with its pid: field 22 of
+	// /proc/PID/stat, clock ticks since boot (proc_pid_stat(5)).
+	StartTime() uint64
+	// Signal sends sig to the process group. After the process was reaped it
+	// returns an error that is os.ErrProcessDone and reaches nobody.
+	Signal(sig syscall.Signal) error
+	// Usage tells what the process uses now; os.ErrProcessDone after it was
+	// reaped.
+	Usage() (Usage, error)
+	// Wait returns a channel that gives one Exit after the process was
+	// reaped and is then closed. It is always the same channel.
+	Wait() <-chan Exit
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Code       int            // exit status; -1 when a signal ended it or nobody knows
+	Signal     syscall.Signal // the signal that ended it, else 0
+	CoreDumped bool
+	At         time.Time     // when it was reaped
+	CPU        time.Duration // user and system time, its own reaped children included
+	MaxRSS     int64         // bytes, the highest resident set
+}
+
+// Usage is what a process uses.
+type Usage struct {
+	CPU time.Duration // user and system time so far
+	RSS int64         // bytes, the resident set
+}

@@ -1,0 +1,145 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// OS starts real processes. One OS is made per program; see the package's
+// comment for what else must not start processes beside it.
+type OS struct {
+	// forking is held for reading from before a fork until the child is in
+	// ours, and for writing by who looks for strangers: a child that dies at
+	// once must not be taken for one. Locked before mu.
+	forking sync.RWMutex
+
+	mu   sync.Mutex // protects ours
+	ours map[int]*process
+}
+
+// NewOS returns a starter of real processes.
+func NewOS() *OS { return &OS{ours: map[int]*process{}} }
+
+// Start implements [Starter].
+func (o *OS) Start(c Command) (Process, error) {
+	o.forking.RLock()
+	defer o.forking.RUnlock()
+	pid, pidfd, err := fork(c)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Path, err)
+	}
+	p, err := newProcess(pid, pidfd)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Path, err), discard(pid, pidfd))
+	}
+	o.mu.Lock()
+	o.ours[pid] = p
+	o.mu.Unlock()
+	go o.watch(p)
+	return p, nil
+}
+
+// fork starts c in a process group of its own and returns its pid and a
+// non-blocking pidfd.
+func fork(c Command) (pid, pidfd int, err error) {
+	files := make([]uintptr, len(c.Files))
+	for i, fd := range c.Files {
+		files[i] = uintptr(fd)
+	}
+	pidfd = -1
+	pid, err = syscall.ForkExec(c.Path, c.Argv, &syscall.ProcAttr{
+		Dir:   c.Dir,
+		Env:   c.Env,
+		Files: files,
+		Sys:   &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd},
+	})
+	if err != nil {
+		return 0, -1, err
+	}
+	if pidfd < 0 { // CLONE_PIDFD is ignored where clone(2) does not know it
+		pidfd, err = unix.PidfdOpen(pid, 0)
+	}
+	if err == nil {
+		err = unix.SetNonblock(pidfd, true)
+	}
+	if err != nil {
+		return 0, -1, errors.Join(fmt.Errorf("pidfd: %w", err), discard(pid, pidfd))
+	}
+	return pid, pidfd, nil
+}
+
+// discard ends and reaps a child that nobody will watch.
+func discard(pid, pidfd int) error {
+	if pidfd >= 0 {
+		unix.Close(pidfd)
+	}
+	if err := unix.Kill(-pid, unix.SIGKILL); err != nil {
+		return fmt.Errorf("kill %d: %w", pid, err)
+	}
+	_, _, err := reap(pid, 0)
+	return err
+}
+
+// process is a child of ours.
+type process struct {
+	pid     int
+	started uint64
+	pidfd   *os.File // kept here: a finalizer closes an os.File that nobody references
+
+	mu     sync.Mutex // held while the pid is used and while it is reaped
+	reaped bool
+
+	exit chan Exit     // one value, then closed
+	gone chan struct{} // closed when reaped
+}
+
+func newProcess(pid, pidfd int) (*process, error) {
+	started, err := StartTime(pid)
+	if err != nil {
+		return nil, err
+	}
+	return &process{
+		pid:     pid,
+		started: started,
+		pidfd:   os.NewFile(uintptr(pidfd), "pidfd"),
+		exit:    make(chan Exit, 1),
+		gone:    make(chan struct{}),
+	}, nil
+}
+
+func (p *process) PID() int          { return p.pid }
+func (p *process) StartTime() uint64 { return p.started }
+func (p *process) Wait() <-chan Exit { return p.exit }
+
+// Signal implements [Process].
+func (p *process) Signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return fmt.Errorf("signal %d: %w", p.pid, os.ErrProcessDone)
+	}
+	err := unix.Kill(-p.pid, sig)
+	if errors.Is(err, unix.ESRCH) {
+		// The program moved to another group, and its own is empty.
+		err = unix.Kill(p.pid, sig)
+	}
+	if err != nil {
+		return fmt.Errorf("signal %d: %w", p.pid, err)
+	}
+	return nil
+}
+
+// Usage implements [Process].
+func (p *process) Usage() (Usage, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return Usage{}, fmt.Errorf("usage of %d: %w", p.pid, os.ErrProcessDone)
+	}
+	return ReadUsage(p.pid)
+}

@@ -1,0 +1,95 @@
+package proc
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// watch waits until p has ended, reaps it and tells. It is p's only goroutine
+// and ends with it.
+func (o *OS) watch(p *process) {
+	ours := awaitExit(p)
+	e := p.bury(ours)
+	o.mu.Lock()
+	if o.ours[p.pid] == p { // the number may be in use again
+		delete(o.ours, p.pid)
+	}
+	o.mu.Unlock()
+	p.pidfd.Close()
+	close(p.gone)
+	p.exit <- e
+	close(p.exit)
+}
+
+// awaitExit returns when p is a zombie, reporting true, or when it is not ours
+// to reap, which happens only if somebody broke the rule of the package.
+func awaitExit(p *process) (ours bool) {
+	var err error
+	conn, connErr := p.pidfd.SyscallConn()
+	if connErr == nil {
+		connErr = conn.Read(func(uintptr) bool {
+			var ended bool
+			ended, err = isZombie(p.pid, unix.WNOHANG)
+			return ended || err != nil
+		})
+	}
+	if connErr != nil { // no room in the poller: a thread waits instead
+		_, err = isZombie(p.pid, 0)
+	}
+	return err == nil
+}
+
+// isZombie tells whether our child pid has ended, and leaves it unreaped.
+func isZombie(pid, options int) (bool, error) {
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return info.Signo != 0, err
+		}
+	}
+}
+
+// bury ends what is left of p's group and reaps p. From here on its pid and
+// its group belong to nobody.
+func (p *process) bury(ours bool) Exit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reaped = true
+	if !ours {
+		return Exit{Code: -1, At: time.Now()}
+	}
+	_ = unix.Kill(-p.pid, unix.SIGKILL) // ESRCH: it had left its group
+	status, usage, err := reap(p.pid, unix.WNOHANG)
+	if err != nil {
+		return Exit{Code: -1, At: time.Now()}
+	}
+	return exitOf(status, usage)
+}
+
+// reap waits for our child pid.
+func reap(pid, options int) (status unix.WaitStatus, usage unix.Rusage, err error) {
+	for {
+		_, err = unix.Wait4(pid, &status, options, &usage)
+		if !errors.Is(err, unix.EINTR) {
+			return status, usage, err
+		}
+	}
+}
+
+func exitOf(status unix.WaitStatus, usage unix.Rusage) Exit {
+	e := Exit{
+		Code:   status.ExitStatus(), // -1 when a signal ended it
+		At:     time.Now(),
+		CPU:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()),
+		MaxRSS: int64(usage.Maxrss) << 10, // KiB, getrusage(2)
+	}
+	if status.Signaled() {
+		e.Signal = syscall.Signal(status.Signal())
+		e.CoreDumped = status.CoreDump()
+	}
+	return e
+}

@@ -1,0 +1,68 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/norestart/norestart/internal/durable"
+)
+
+// FileName is the name of the file of users in the state directory.
+const FileName = "users.toml"
+
+// lockTimeout is how long an edit waits for another one.
+const lockTimeout = 10 * time.Second
+
+// Read reads the file at path; a missing one has no users. Its mode must be
+// 0600, or stricter.
+func Read(path string, check CheckKey) (*File, error) {
+	f, _, err := read(path, check)
+	return f, err
+}
+
+// read also tells which file it was; nil when there was none.
+func read(path string, check CheckKey) (*File, fs.FileInfo, error) {
+	data, info, err := durable.ReadSecret(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err := Parse(path, "", check)
+		return f, nil, err
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := Parse(path, string(data), check)
+	return f, info, err
+}
+
+// Edit changes the file at path as change does, under a lock (path.lock), so
+// that two edits at the same time both count. The new content replaces the old
+// whole, mode 0600, with the owner that it had; a missing file is made. When
+// change fails nothing is written.
+func Edit(path string, check CheckKey, change func(*File) error) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	lock, err := durable.Acquire(ctx, path+".lock")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+
+	f, err := Read(path, check)
+	if err != nil {
+		return err
+	}
+	old := f.text
+	if err := change(f); err != nil {
+		return err
+	}
+	if f.text == old {
+		return nil
+	}
+	if err := durable.WriteFile(path, []byte(f.text), 0o600); err != nil {
+		return fmt.Errorf("%w; nothing was changed", err)
+	}
+	return nil
+}

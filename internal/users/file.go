@@ -1,0 +1,151 @@
+package users
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// File is the content of a users.toml: its users, and its text, which an edit
+// changes only where it must.
+type File struct {
+	path  string
+	text  string
+	check CheckKey
+	users map[string]User
+	doc   *document
+	root  node
+}
+
+// Parse reads the text of a users.toml. The path serves the errors, which
+// name it and the line.
+func Parse(path, text string, check CheckKey) (*File, error) {
+	d, root, err := openDocument(path, text)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{path: path, text: text, check: check, users: make(map[string]User), doc: d, root: root}
+	for _, top := range d.fields(root) {
+		if top.name != "user" {
+			return nil, d.errorf(d.line(top), "unknown table or field %q: only [user.NAME] is known", top.name)
+		}
+		if _, ok := top.value.(map[string]any); !ok {
+			return nil, d.errorf(d.line(top), "user: must be a table of tables, [user.NAME]")
+		}
+		for _, n := range d.fields(top) {
+			if err := f.add(n); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return f, nil
+}
+
+// Users lists the users by name.
+func (f *File) Users() []User {
+	return slices.SortedFunc(maps.Values(f.copyUsers()), func(a, b User) int {
+		return cmp.Compare(a.Name, b.Name)
+	})
+}
+
+// Lookup tells about one user.
+func (f *File) Lookup(name string) (User, bool) {
+	u, ok := f.users[name]
+	return u.clone(), ok
+}
+
+func (f *File) copyUsers() map[string]User {
+	users := make(map[string]User, len(f.users))
+	for name, u := range f.users {
+		users[name] = u.clone()
+	}
+	return users
+}
+
+// add takes one [user.NAME] table.
+func (f *File) add(n node) error {
+	if err := CheckName(n.name); err != nil {
+		return f.doc.errorf(f.doc.line(n), "%w", err)
+	}
+	u := User{Name: n.name}
+	if _, ok := n.value.(map[string]any); !ok {
+		return f.doc.errorf(f.doc.line(n), "user %s: must be a table", u.Name)
+	}
+	for _, field := range f.doc.fields(n) {
+		if err := u.set(f.doc, field, f.check); err != nil {
+			return err
+		}
+	}
+	if err := CheckRole(u.Role); err != nil {
+		return f.doc.errorf(f.doc.line(n), "user %s: %w", u.Name, err)
+	}
+	f.users[u.Name] = u
+	return nil
+}
+
+// set takes one field of the table of u.
+func (u *User) set(d *document, n node, check CheckKey) error {
+	var err error
+	switch n.name {
+	case "role":
+		if u.Role, err = text(n.value); err == nil {
+			err = CheckRole(u.Role)
+		}
+	case "password":
+		if u.Password, err = text(n.value); err == nil {
+			err = CheckHash(u.Password)
+		}
+	case "keys":
+		return u.setKeys(d, n, check)
+	default:
+		return d.errorf(d.line(n), "user %s: unknown field %q", u.Name, n.name)
+	}
+	if err != nil {
+		return d.errorf(d.line(n), "user %s: %s: %w", u.Name, n.name, err)
+	}
+	return nil
+}
+
+func (u *User) setKeys(d *document, n node, check CheckKey) error {
+	list, ok := n.value.([]any)
+	if !ok {
+		return d.errorf(d.line(n), "user %s: keys: must be a list of strings", u.Name)
+	}
+	for i, value := range list {
+		line, err := text(value)
+		if err == nil {
+			err = check.line(line)
+		}
+		if err != nil {
+			return d.errorf(d.elementLine(n, i), "user %s: key %d: %w", u.Name, i+1, err)
+		}
+		u.Keys = append(u.Keys, line)
+	}
+	return nil
+}
+
+func text(value any) (string, error) {
+	if s, ok := value.(string); ok {
+		return s, nil
+	}
+	return "", errors.New("must be a string")
+}
+
+// syntaxError tells where the text is no TOML. It quotes nothing of a password
+// that somebody wrote without quotes.
+func syntaxError(path string, err error) error {
+	p, ok := errors.AsType[toml.ParseError](err)
+	if !ok {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	message := p.Message
+	if strings.HasSuffix(p.LastKey, "password") {
+		message = "syntax error in the value of password"
+	}
+	return fmt.Errorf("%s:%d: %s", path, p.Position.Line, message)
+}

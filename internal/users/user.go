@@ -1,0 +1,90 @@
+package users
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// User is one who may log in.
+type User struct {
+	Name     string   // [a-z_][a-z0-9_.-]{0,31}
+	Role     string   // viewer, operator or admin
+	Password string   // hash in PHC form or of bcrypt; empty: no login by password
+	Keys     []string // authorized_keys lines; none: no login by key
+}
+
+// CheckKey reports why a line of [User.Keys] is no public key that may log in.
+// It is injected, for this package knows no ssh; nil refuses every key.
+type CheckKey func(line string) error
+
+// maxKeyLine is the length in bytes of the longest key line: an RSA key of
+// 16384 bits, the largest that OpenSSH makes, takes 2.8 kB.
+const maxKeyLine = 8 << 10
+
+var roles = []string{"viewer", "operator", "admin"}
+
+var validName = regexp.MustCompile(`^[a-z_][a-z0-9_.-]{0,31}$`)
+
+// CheckName reports why name may not be the name of a user.
+func CheckName(name string) error {
+	if !validName.MatchString(name) {
+		return fmt.Errorf("user name %q: must be at most 32 of a-z 0-9 _ . - and begin with a letter or _", name)
+	}
+	return nil
+}
+
+// CheckRole reports why role is none.
+func CheckRole(role string) error {
+	switch {
+	case slices.Contains(roles, role):
+		return nil
+	case role == "":
+		return fmt.Errorf("no role: must be one of %s", strings.Join(roles, ", "))
+	default:
+		return fmt.Errorf("unknown role %q: must be one of %s", role, strings.Join(roles, ", "))
+	}
+}
+
+func (check CheckKey) line(line string) error {
+	switch {
+	case check == nil:
+		return errors.New("no keys are accepted here")
+	case len(line) > maxKeyLine:
+		return fmt.Errorf("longer than %d bytes", maxKeyLine)
+	case !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl):
+		return errors.New("control characters or invalid UTF-8 in the line")
+	}
+	return check(line)
+}
+
+// validate reports what is wrong with u.
+func (u User) validate(check CheckKey) error {
+	if err := CheckName(u.Name); err != nil {
+		return err
+	}
+	if err := CheckRole(u.Role); err != nil {
+		return fmt.Errorf("user %s: %w", u.Name, err)
+	}
+	if u.Password != "" {
+		if err := CheckHash(u.Password); err != nil {
+			return fmt.Errorf("user %s: password: %w", u.Name, err)
+		}
+	}
+	for i, line := range u.Keys {
+		if err := check.line(line); err != nil {
+			return fmt.Errorf("user %s: key %d: %w", u.Name, i+1, err)
+		}
+	}
+	return nil
+}
+
+// clone returns a copy that shares nothing with u.
+func (u User) clone() User {
+	u.Keys = slices.Clone(u.Keys)
+	return u
+}

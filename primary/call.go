@@ -1,0 +1,170 @@
+package primary
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/ipc"
+)
+
+// calls are the questions that workers have been invited to take. It is a
+// leaf: nothing is called while mu is held.
+type calls struct {
+	mu   sync.Mutex
+	open map[string]*question // by token
+}
+
+// question is one for one worker.
+type question struct {
+	worker string
+	ipc.Question
+	reply chan control.CallReply // size 1
+}
+
+func (c *calls) add(q *question) string {
+	token := rand.Text()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = make(map[string]*question)
+	}
+	c.open[token] = q
+	return token
+}
+
+// claim removes a question: it is taken once, and only by whom it was for.
+func (c *calls) claim(token, worker string) *question {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q := c.open[token]
+	if q == nil || q.worker != worker {
+		return nil
+	}
+	delete(c.open, token)
+	return q
+}
+
+func (c *calls) drop(tokens []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range tokens {
+		delete(c.open, t)
+	}
+}
+
+// take gives a worker the question of its invite and waits for the answer.
+func (c *calls) take(conn *ipc.Conn, token, worker string) {
+	q := c.claim(token, worker)
+	if q == nil {
+		return // it came too late
+	}
+	r := control.CallReply{Worker: worker}
+	if err := converse(conn, q, &r); err != nil {
+		r.Error = err.Error()
+	}
+	q.reply <- r
+}
+
+func converse(conn *ipc.Conn, q *question, r *control.CallReply) error {
+	if err := conn.Send(ipc.SendTimeout, ipc.TypeRequest, q.Question); err != nil {
+		return err
+	}
+	m, err := conn.Receive(q.Timeout)
+	if err != nil {
+		return fmt.Errorf("did not answer: %w", err)
+	}
+	var reply ipc.Reply
+	if err := m.Decode(&reply); err != nil {
+		return err
+	}
+	r.Data = reply.Body
+	return reply.Failure.Err()
+}
+
+// Call implements [control.Control]: every ready worker of the pool is invited
+// over its own conversation and answers on one of its own, so that a silent
+// one costs its own answer and no other.
+func (a as) Call(ctx context.Context, r control.CallRequest, fn func(control.CallReply) error) error {
+	if r.Timeout <= 0 {
+		r.Timeout = control.DefaultCallTimeout
+	}
+	asked, err := a.invite(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer a.p.calls.drop(asked.tokens)
+	deadline := time.NewTimer(r.Timeout)
+	defer deadline.Stop()
+	for len(asked.waiting) > 0 {
+		select {
+		case reply := <-asked.replies:
+			asked.waiting = slices.DeleteFunc(asked.waiting, func(w string) bool { return w == reply.Worker })
+			if err := fn(reply); err != nil {
+				return err
+			}
+		case <-deadline.C:
+			return asked.silent(r.Timeout, fn)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// round is one call to all workers of a pool.
+type round struct {
+	waiting []string
+	tokens  []string
+	replies chan control.CallReply
+}
+
+func (r round) silent(after time.Duration, fn func(control.CallReply) error) error {
+	for _, w := range r.waiting {
+		if err := fn(control.CallReply{Worker: w, Error: fmt.Sprintf("no answer within %v", after)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
+	return ask(ctx, a.p, func(l *loop) (round, error) {
+		p, err := l.pool(r.Pool)
+		if err != nil {
+			return round{}, err
+		}
+		asked := round{replies: make(chan control.CallReply, len(p.seats))}
+		for _, s := range p.seats {
+			run := s.runs[s.cur.inc]
+			if !s.cur.serves() || run == nil || run.conv == nil {
+				continue
+			}
+			q := &question{worker: s.id(), reply: asked.replies, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout}}
+			token := a.p.calls.add(q)
+			asked.waiting, asked.tokens = append(asked.waiting, s.id()), append(asked.tokens, token)
+			if !run.conv.send(ipc.TypeInvite, ipc.Invite{Token: token}) {
+				asked.replies <- control.CallReply{Worker: s.id(), Error: "it has lost its connection"}
+			}
+		}
+		if len(asked.waiting) == 0 {
+			return asked, &control.Error{Code: control.ErrUnavailable.Code, Message: fmt.Sprintf("no worker of %s is ready", r.Pool), Hint: "status"}
+		}
+		return asked, nil
+	})
+}
+
+// rawFD is the descriptor of a file that stays open elsewhere.
+func rawFD(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	err = raw.Control(func(n uintptr) { fd = int(n) })
+	return fd, err
+}

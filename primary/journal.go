@@ -1,0 +1,153 @@
+package primary
+
+import (
+	"context"
+	"sync"
+
+	"github.com/norestart/norestart/control"
+)
+
+// journal is a stream of which the last part is kept in memory: log lines,
+// events. Readers wait for what comes; one that is too slow misses the oldest
+// and is told how many. It is a leaf: nothing else is locked or called while
+// mu is held.
+type journal[T any] struct {
+	epoch uint64
+	room  int // elements kept
+	bytes int // and bytes, by size
+	size  func(T) int
+
+	mu    sync.Mutex
+	kept  []T
+	used  int    // bytes of kept
+	first uint64 // seq of kept[0]
+	next  uint64 // seq of the next element
+	news  chan struct{}
+}
+
+func newJournal[T any](epoch uint64, room, bytes int, size func(T) int) *journal[T] {
+	return &journal[T]{epoch: epoch, room: room, bytes: bytes, size: size, first: 1, next: 1}
+}
+
+// add keeps what mk makes for the place that it is given.
+func (j *journal[T]) add(mk func(control.Cursor) T) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	v := mk(control.Cursor{Epoch: j.epoch, Seq: j.next})
+	j.next++
+	j.kept = append(j.kept, v)
+	j.used += j.size(v)
+	drop := 0
+	for len(j.kept)-drop > j.room || (j.used > j.bytes && len(j.kept)-drop > 1) {
+		j.used -= j.size(j.kept[drop])
+		drop++
+	}
+	if drop > 0 {
+		clear(j.kept[:drop]) // the texts go now, not when the array is copied
+		j.kept, j.first = j.kept[drop:], j.first+uint64(drop)
+	}
+	if j.news != nil {
+		close(j.news)
+		j.news = nil
+	}
+}
+
+// read returns what is kept from place from on, how many of the asked are gone
+// already, and the place to go on from.
+func (j *journal[T]) read(from uint64) (elements []T, skipped int, next uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if from < j.first {
+		skipped, from = int(j.first-from), j.first
+	}
+	if from < j.next {
+		elements = append(elements, j.kept[from-j.first:]...)
+	}
+	return elements, skipped, j.next
+}
+
+// wait returns when there is something from place next on, or ctx ends.
+func (j *journal[T]) wait(ctx context.Context, next uint64) error {
+	j.mu.Lock()
+	if j.next > next {
+		j.mu.Unlock()
+		return nil
+	}
+	if j.news == nil {
+		j.news = make(chan struct{})
+	}
+	news := j.news
+	j.mu.Unlock()
+	select {
+	case <-news:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// query is what a reader of a journal asks for.
+type query[T any] struct {
+	lines  int // at most so many of the kept ones; 0: 100, -1: none
+	follow bool
+	after  control.Cursor
+	match  func(T) bool
+	tell   func(v T, skipped int) error
+}
+
+// defaultLines is what a reader gets that does not say how many.
+const defaultLines = 100
+
+// stream gives the kept elements, and then new ones for as long as the reader
+// follows.
+func (j *journal[T]) stream(ctx context.Context, q query[T]) error {
+	from := uint64(1)
+	resumed := q.after.Epoch == j.epoch && q.after.Seq > 0
+	if resumed {
+		from = q.after.Seq + 1
+	}
+	elements, skipped, next := j.read(from)
+	if !resumed {
+		elements, skipped = last(filter(elements, q.match), q.lines), 0
+	}
+	for {
+		for _, v := range elements {
+			if !q.match(v) {
+				continue
+			}
+			if err := q.tell(v, skipped); err != nil {
+				return err
+			}
+			skipped = 0
+		}
+		if !q.follow {
+			return nil
+		}
+		if err := j.wait(ctx, next); err != nil {
+			return err
+		}
+		var missed int
+		elements, missed, next = j.read(next)
+		skipped += missed
+	}
+}
+
+func filter[T any](all []T, match func(T) bool) []T {
+	kept := all[:0]
+	for _, v := range all {
+		if match(v) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+func last[T any](all []T, n int) []T {
+	switch {
+	case n < 0:
+		return nil
+	case n == 0:
+		n = defaultLines
+	}
+	return all[max(0, len(all)-n):]
+}

@@ -1,0 +1,236 @@
+package primary
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/ipc"
+)
+
+// event is something for the loop to take in: it runs on the loop's goroutine.
+type event func(*loop)
+
+// loop owns all state of the cluster. One goroutine runs it; everybody else
+// posts events to it and gets immutable values back.
+type loop struct {
+	cfg   Config
+	post  func(event) bool // false once the loop has ended
+	spawn *spawner
+	log   *journal[control.LogLine]
+	news  *journal[control.Event]
+
+	pools    []*pool
+	lastInc  uint64
+	jobs     []*job // running first came first, then the ended ones kept
+	lastJob  int
+	since    time.Time
+	stopping bool
+	ended    bool
+	greeted  bool // the line that all is ready has been printed
+}
+
+// run takes in events until the cluster has stopped.
+func (l *loop) run(events <-chan event) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	l.reconcile()
+	for !l.ended {
+		select {
+		case e := <-events:
+			e(l)
+		case <-tick.C:
+			l.checkBeats(time.Now())
+		}
+		l.reconcile()
+	}
+}
+
+// reconcile is level-triggered: after every event it compares what is with
+// what should be, whatever the event was.
+func (l *loop) reconcile() {
+	for _, p := range l.pools {
+		l.reconcilePool(p)
+	}
+	for _, j := range l.running() {
+		j.work.advance(l, j)
+	}
+	for _, p := range l.pools {
+		p.steer(l)
+	}
+	l.greet()
+	l.end()
+}
+
+// reconcilePool gives each slot the wish that the pool's target means.
+func (l *loop) reconcilePool(p *pool) {
+	for len(p.seats) < p.target {
+		p.seats = append(p.seats, newSeat(p, len(p.seats)))
+	}
+	for i, s := range p.seats {
+		w := s.want
+		switch {
+		case l.stopping && (!p.spec.BuiltIn || l.appsIdle()):
+			w = wantNone
+		case i >= p.target:
+			w = wantNone
+		case w == wantNone:
+			w = wantRun
+		}
+		if w != s.want {
+			l.step(s, input{kind: hWant, want: w})
+		}
+	}
+}
+
+// step lets something happen to a slot and does what follows from it.
+func (l *loop) step(s *seat, in input) {
+	in.now, in.rnd, in.fresh = time.Now(), rand.Float64(), l.lastInc+1
+	var todo []action
+	s.slot, todo = step(s.slot, s.pool.policy, in)
+	for _, a := range todo {
+		l.do(s, a)
+	}
+}
+
+// do carries out one action.
+func (l *loop) do(s *seat, a action) {
+	switch a.kind {
+	case doSpawn:
+		l.lastInc = a.inc
+		l.start(s, a.inc, a.gen)
+	case doDrain:
+		l.drain(s, a)
+	case doTerm:
+		s.signal(a.inc, sigTerm)
+	case doKill:
+		l.report(s, a.inc, "worker.killed", a.why)
+		s.note(a.inc, a.why)
+		s.signal(a.inc, sigKill)
+	case doTimer:
+		l.after(s, a)
+	case doReport:
+		l.report(s, a.inc, "worker.trouble", a.why)
+	}
+}
+
+// after posts what a timer means. A timer that is out of date names an
+// incarnation that has gone, and changes nothing.
+func (l *loop) after(s *seat, a action) {
+	in := input{kind: a.timer, inc: a.inc}
+	post := l.post
+	time.AfterFunc(a.after, func() {
+		post(func(l *loop) { l.step(s, in) })
+	})
+}
+
+// drain asks a worker to finish. One that holds no conversation is told by TERM.
+func (l *loop) drain(s *seat, a action) {
+	r := s.runs[a.inc]
+	if r == nil {
+		return
+	}
+	d := ipc.Drain{Linger: a.linger && !l.stopping, LameDuck: s.pool.spec.LameDuck, Final: a.final || l.stopping}
+	if s.pool.spec.MaxOutgoing == 0 || d.Final {
+		d.Deadline = s.pool.spec.LameDuck + s.pool.spec.DrainTimeout
+	}
+	if r.conv == nil || !r.conv.send(ipc.TypeDrain, d) {
+		s.signal(a.inc, sigTerm)
+	}
+}
+
+// report tells of a worker in the cluster's events.
+func (l *loop) report(s *seat, inc uint64, kind, text string) {
+	e := control.Event{Kind: kind, Worker: s.id(), Text: fmt.Sprintf("worker %s %s", s.id(), text)}
+	if r := s.runs[inc]; r != nil {
+		e.PID = r.pid()
+	}
+	l.tell(e)
+}
+
+// tell keeps an event and shows it on the console.
+func (l *loop) tell(e control.Event) {
+	e.Time = time.Now()
+	l.news.add(func(c control.Cursor) control.Event { e.Cursor = c; return e })
+	if e.User != "" {
+		l.cfg.Console(e.Text + ", by " + quoted(e.User))
+		return
+	}
+	l.cfg.Console(e.Text)
+}
+
+// greet says once that every pool is as it was asked to be.
+func (l *loop) greet() {
+	if l.greeted || l.stopping {
+		return
+	}
+	total := 0
+	for _, p := range l.pools {
+		if p.ready() < p.target {
+			return
+		}
+		if !p.spec.BuiltIn {
+			total += p.target
+		}
+	}
+	l.greeted = true
+	l.tell(control.Event{Kind: "cluster.ready", Text: fmt.Sprintf("%d of %d workers ready", total, total)})
+}
+
+// end ends the loop when the cluster was stopped and nothing is left of it.
+func (l *loop) end() {
+	if !l.stopping {
+		return
+	}
+	for _, p := range l.pools {
+		if !p.idle() {
+			return
+		}
+	}
+	for _, j := range l.running() {
+		l.finish(j, control.JobCancelled, "the cluster has stopped")
+	}
+	l.ended = true
+}
+
+// appsIdle tells whether nothing of the application runs any more.
+func (l *loop) appsIdle() bool {
+	for _, p := range l.pools {
+		if !p.spec.BuiltIn && !p.idle() {
+			return false
+		}
+	}
+	return true
+}
+
+// admin is the address of the admin port as bound; empty without a shell.
+func (l *loop) admin() string {
+	p, err := l.pool(l.cfg.Spec.Admin)
+	if err != nil || len(p.groups) == 0 {
+		return ""
+	}
+	return strings.TrimPrefix(p.groups[0].Addr(), "tcp://")
+}
+
+func (l *loop) pool(name string) (*pool, error) {
+	for _, p := range l.pools {
+		if p.spec.Name == name {
+			return p, nil
+		}
+	}
+	return nil, &control.Error{Code: control.ErrNoPool.Code, Message: fmt.Sprintf("no pool %q", name), Hint: control.ErrNoPool.Hint}
+}
+
+// seat finds a slot by the worker's id.
+func (l *loop) seat(id string) (*seat, error) {
+	for _, p := range l.pools {
+		for _, s := range p.seats {
+			if s.id() == id && s.visible() {
+				return s, nil
+			}
+		}
+	}
+	return nil, &control.Error{Code: control.ErrNoWorker.Code, Message: fmt.Sprintf("no worker %q", id), Hint: control.ErrNoWorker.Hint}
+}

@@ -1,0 +1,178 @@
+package primary
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/control"
+)
+
+const (
+	maxLine  = 4 << 10 // bytes of a line that are kept; the rest of it is dropped
+	tailSize = 20      // last lines of a process
+	pipeSize = 256 << 10
+)
+
+// output is what one process writes: its stdout and stderr on one pipe. The
+// worker's end is open for reading and writing (pipe(7)), so that it survives
+// the primary: without a reader the pipe fills instead of killing the writer.
+type output struct {
+	worker string
+	inc    uint64
+	keep   *journal[control.LogLine]
+	show   func(worker, text string)
+
+	file    *os.File // our end, non-blocking
+	partial []byte
+	cut     bool // the rest of a line that is too long is being dropped
+	tail    []string
+	stopped chan struct{} // the reader has ended
+}
+
+// openOutput makes the pipe; the returned descriptor is for the child.
+func openOutput() (ours *os.File, child int, err error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return nil, -1, err
+	}
+	child, err = unix.Open(procFD(p[1]), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	err = errors.Join(err, unix.Close(p[1]), unix.SetNonblock(p[0], true))
+	if err != nil {
+		_ = unix.Close(p[0])
+		return nil, -1, err
+	}
+	_, _ = unix.FcntlInt(uintptr(p[0]), unix.F_SETPIPE_SZ, pipeSize) // more room is a favour that may be refused
+	return os.NewFile(uintptr(p[0]), "worker output"), child, nil
+}
+
+// read takes in lines until the process has ended (see finish) or all writers
+// have closed the pipe.
+func (o *output) read() {
+	defer close(o.stopped)
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := o.file.Read(buf)
+		o.take(buf[:n])
+		if err != nil {
+			return
+		}
+	}
+}
+
+// finish is called when the process has been reaped: the exit is the end of
+// the log, even when somebody else still holds the pipe. What the process
+// wrote is in the pipe by then.
+func (o *output) finish() []string {
+	_ = o.file.SetReadDeadline(time.Now()) // a pipe that the poller cannot watch ends by EOF
+	<-o.stopped
+	o.rest()
+	if len(o.partial) > 0 {
+		o.line()
+	}
+	_ = o.file.Close()
+	return o.tail
+}
+
+// rest reads without waiting what is still in the pipe.
+func (o *output) rest() {
+	_ = o.file.SetReadDeadline(time.Time{})
+	raw, err := o.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	buf := make([]byte, 4<<10)
+	for more := true; more; {
+		err := raw.Read(func(fd uintptr) bool {
+			n, err := unix.Read(int(fd), buf)
+			if more = err == nil && n > 0; more {
+				o.take(buf[:n])
+			}
+			return true
+		})
+		if err != nil {
+			return
+		}
+	}
+}
+
+// take splits what came into lines.
+func (o *output) take(data []byte) {
+	for len(data) > 0 {
+		i := bytes.IndexByte(data, '\n')
+		whole := i >= 0
+		piece := data
+		if whole {
+			piece, data = data[:i], data[i+1:]
+		} else {
+			data = nil
+		}
+		if room := maxLine - len(o.partial); len(piece) > room {
+			piece, o.cut = piece[:room], true
+		}
+		o.partial = append(o.partial, piece...)
+		if whole {
+			o.line()
+		}
+	}
+}
+
+func (o *output) line() {
+	text := string(bytes.TrimSuffix(o.partial, []byte{'\r'}))
+	if o.cut {
+		text += " …"
+	}
+	o.partial, o.cut = o.partial[:0], false
+	if len(o.tail) == tailSize {
+		o.tail = append(o.tail[:0], o.tail[1:]...)
+	}
+	o.tail = append(o.tail, text)
+	o.keep.add(func(c control.Cursor) control.LogLine {
+		return control.LogLine{Cursor: c, Time: time.Now(), Worker: o.worker, Incarnation: o.inc, Text: text}
+	})
+	o.show(o.worker, text)
+}
+
+// console writes lines for whoever started the primary, without ever waiting
+// for a reader: lines that find no room are counted and told later.
+type console struct {
+	out   io.Writer
+	name  string
+	lines chan string
+	done  chan struct{}
+}
+
+const consoleRoom = 256
+
+func newConsole(out io.Writer, name string) *console {
+	return &console{out: out, name: name, lines: make(chan string, consoleRoom), done: make(chan struct{})}
+}
+
+// say queues one line.
+func (c *console) say(text string) {
+	select {
+	case c.lines <- c.name + ": " + text + "\n":
+	default: // the reader is too slow; log and events keep the line
+	}
+}
+
+func (c *console) run() {
+	defer close(c.done)
+	for line := range c.lines {
+		_, _ = io.WriteString(c.out, line) // a console that has gone is no reason to stop
+	}
+}
+
+// close lets the queued lines out, but waits no longer than a second for a
+// reader that has stopped.
+func (c *console) close() {
+	close(c.lines)
+	select {
+	case <-c.done:
+	case <-time.After(time.Second):
+	}
+}

@@ -1,0 +1,218 @@
+package primary
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
+)
+
+// pool is a group of like workers and the sockets that they share.
+type pool struct {
+	policy
+	spec       control.PoolSpec
+	target     int
+	configured int
+	names      []string // of the listeners, beside groups
+	groups     []*inherit.Group
+	steered    []int // the slots that new connections go to now
+	refused    error // why the kernel does not steer
+
+	seats       []*seat
+	generations []*generation // kept ones, oldest first
+	lastGen     int
+	gen         int // what a new slot runs
+	job         *job
+	failure     string // the last one, for status
+}
+
+// keptGenerations is how many versions of a pool's code stay executable.
+const keptGenerations = 3
+
+func (p *pool) generation(number int) *generation {
+	for _, g := range p.generations {
+		if g.number == number {
+			return g
+		}
+	}
+	return nil
+}
+
+// adopt adds a generation and forgets the oldest that no slot runs.
+func (p *pool) adopt(g *generation) {
+	p.lastGen, g.number = p.lastGen+1, p.lastGen+1
+	p.generations = append(p.generations, g)
+	for i := 0; i < len(p.generations)-keptGenerations; {
+		if p.runs(p.generations[i].number) {
+			i++
+			continue
+		}
+		p.generations[i].close()
+		p.generations = slices.Delete(p.generations, i, i+1)
+	}
+}
+
+// runs tells whether a generation is in use or may have to be started again.
+func (p *pool) runs(number int) bool {
+	if number == p.gen {
+		return true
+	}
+	return slices.ContainsFunc(p.seats, func(s *seat) bool {
+		return s.gen == number || s.cur.gen == number || s.next.gen == number
+	})
+}
+
+// ready counts the slots with a ready worker.
+func (p *pool) ready() int { return p.count(control.Ready) }
+
+func (p *pool) count(state control.State) int {
+	n := 0
+	for _, s := range p.seats {
+		if s.state() == state {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *pool) idle() bool {
+	return !slices.ContainsFunc(p.seats, func(s *seat) bool { return !s.idle() })
+}
+
+// steer sends new connections to the slots that can serve them: those with a
+// ready worker that has not missed its beats.
+func (p *pool) steer(l *loop) {
+	var live []int
+	for i, s := range p.seats {
+		if s.takesWork() {
+			live = append(live, i)
+		}
+	}
+	if len(live) == 0 || slices.Equal(live, p.steered) || l.stopping {
+		return // with nobody ready, those that were will be first again
+	}
+	p.steered = live
+	for _, g := range p.groups {
+		if err := g.Steer(live); err != nil && (p.refused == nil || p.refused.Error() != err.Error()) {
+			p.refused = err
+			l.tell(control.Event{Kind: "pool.trouble", Text: fmt.Sprintf("pool %s: steer connections: %v", p.spec.Name, err)})
+		}
+	}
+}
+
+// grow makes sure that the first n slots have their sockets.
+func (p *pool) grow(n int) error {
+	for _, g := range p.groups {
+		if err := g.Grow(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlisten closes the primary's own copies: the port refuses from now on.
+func (p *pool) unlisten() {
+	for _, g := range p.groups {
+		_ = g.Close() // the process ends soon and closes what is left
+	}
+	p.groups = nil
+}
+
+func (p *pool) status() control.PoolStatus {
+	st := control.PoolStatus{
+		Name: p.spec.Name, BuiltIn: p.spec.BuiltIn, Listen: []string{}, Share: p.spec.Share,
+		Target: p.target, Configured: p.configured, Ready: p.ready(),
+		Dead: p.count(control.Dead), Stopped: p.count(control.Stopped), Generation: p.gen,
+	}
+	for _, g := range p.groups {
+		st.Listen = append(st.Listen, g.Addr())
+		st.Share = g.Mode()
+	}
+	if st.Ready < p.target {
+		st.LastFailure = p.failure
+	}
+	return st
+}
+
+// seat is a slot with what belongs to it in the world: processes, their
+// conversations, how they ended.
+type seat struct {
+	slot
+	pool  *pool
+	index int
+	runs  map[uint64]*run
+	exits []control.Exit // newest first
+}
+
+// keptExits is how many ends of a slot's processes are remembered.
+const keptExits = 5
+
+func newSeat(p *pool, index int) *seat {
+	return &seat{slot: slot{gen: p.gen}, pool: p, index: index, runs: make(map[uint64]*run)}
+}
+
+func (s *seat) id() string { return workerID(s.pool.spec.Name, s.index) }
+
+func workerID(pool string, slot int) string { return fmt.Sprintf("%s/%d", pool, slot) }
+
+// visible tells whether the slot is worth a line: in the target, or not yet empty.
+func (s *seat) visible() bool { return s.index < s.pool.target || !s.idle() }
+
+// takesWork tells whether some process of the slot accepts connections.
+func (s *seat) takesWork() bool {
+	return s.serving(s.cur) || s.serving(s.next)
+}
+
+func (s *seat) serving(p process) bool {
+	r := s.runs[p.inc]
+	return p.serves() && r != nil && !r.silent && !r.leaving && !r.closed
+}
+
+// note keeps why a process was ended, for its exit.
+func (s *seat) note(inc uint64, why string) {
+	if r := s.runs[inc]; r != nil && r.reason == "" {
+		r.reason = why
+	}
+}
+
+// info is what an operator sees of the slot; cpu and memory are added outside
+// the loop.
+func (s *seat) info(now time.Time) control.WorkerInfo {
+	i := control.WorkerInfo{
+		ID: s.id(), Pool: s.pool.spec.Name, BuiltIn: s.pool.spec.BuiltIn,
+		State: s.state(), Generation: s.gen, Restarts: s.restarts, Outgoing: []control.Process{},
+	}
+	if r := s.runs[s.cur.inc]; s.cur.some() && r != nil {
+		i.PID, i.Generation, i.Incarnation = r.pid(), s.cur.gen, s.cur.inc
+		i.Since, i.Up = s.cur.since, now.Sub(s.cur.since)
+		i.Connections, i.Requests, i.Silent = r.beat.Connections, r.beat.Requests, r.silent
+	}
+	if len(s.exits) > 0 {
+		last := s.exits[0]
+		i.LastExit = &last
+	}
+	if s.next.some() {
+		p := s.beside(s.next)
+		i.Successor = &p
+	}
+	for _, p := range s.old {
+		i.Outgoing = append(i.Outgoing, s.beside(p))
+	}
+	return i
+}
+
+func (s *seat) beside(p process) control.Process {
+	b := control.Process{Generation: p.gen, Incarnation: p.inc, State: control.Starting}
+	switch {
+	case p.ending != notEnding:
+		b.State = control.Draining
+	case p.ready:
+		b.State = control.Ready
+	}
+	if r := s.runs[p.inc]; r != nil {
+		b.PID = r.pid()
+	}
+	return b
+}

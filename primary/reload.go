@@ -1,0 +1,341 @@
+package primary
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/norestart/norestart/control"
+)
+
+// reload cycles the workers of pools one pool after the other.
+type reload struct {
+	todo []*cycle
+}
+
+// cycle gives the slots of one pool a successor each, a few at a time. The
+// first is the canary: nothing else is touched before it has proved itself.
+type cycle struct {
+	pool     *pool
+	to       *generation // to be adopted when the cycle begins; nil: replace by the same
+	request  control.ReloadRequest
+	begun    bool
+	from, by int // generations
+
+	waiting []*seat   // not touched yet
+	doing   []*change // successor being prepared
+	leaving []*change // successor serves, the old process closes or drains
+	changed []*seat   // done, in order
+	canary  bool      // passed
+	cause   string    // why the cycle failed
+	lines   []string  // the last ones of who failed
+	undoing bool      // changed slots go back to the old content
+	counted int       // lines printed
+	total   int
+}
+
+// change is one slot in hand.
+type change struct {
+	seat    *seat
+	inc     uint64 // the successor
+	old     uint64 // who it replaces; 0: none
+	since   time.Time
+	told    bool // its line has been printed
+	overdue bool
+}
+
+// closeTimeout is how long a retired worker may take to say that it accepts no
+// more: one that cannot is stuck, and a stuck one must not accept later.
+const closeTimeout = control.DefaultCallTimeout
+
+func (w *reload) advance(l *loop, j *job) {
+	for len(w.todo) > 0 {
+		c := w.todo[0]
+		if !c.begun {
+			if err := c.begin(l, j); err != nil {
+				l.finish(j, control.JobFailed, err.Error())
+				return
+			}
+		}
+		if !c.advance(l, j) {
+			return
+		}
+		if c.cause != "" || j.cancelled {
+			c.end(l, j)
+			return
+		}
+		w.todo = w.todo[1:]
+	}
+	l.finish(j, control.JobOK, "")
+}
+
+func (c *cycle) begin(l *loop, j *job) error {
+	c.begun = true
+	c.from = c.pool.gen
+	c.by = c.from
+	if c.to != nil {
+		c.pool.adopt(c.to)
+		c.by = c.to.number
+	}
+	if c.waiting == nil {
+		c.waiting = cyclable(c.pool)
+	}
+	c.total = len(c.waiting)
+	j.Total += c.total
+	if c.total == 0 {
+		j.note("pool %s: no worker runs, nothing to replace", c.pool.spec.Name)
+	}
+	return nil
+}
+
+// cyclable are the slots that a reload touches: not what is dead, done or
+// stopped; a ready one first, for it is the canary.
+func cyclable(p *pool) []*seat {
+	var seats []*seat
+	for _, s := range p.seats {
+		if s.want == wantRun && s.hold != control.Dead && s.hold != control.Done {
+			seats = append(seats, s)
+		}
+	}
+	slices.SortStableFunc(seats, func(a, b *seat) int { return rank(a) - rank(b) })
+	return seats
+}
+
+func rank(s *seat) int {
+	if s.state() == control.Ready {
+		return 0
+	}
+	return 1
+}
+
+// advance does what can be done now and tells whether the cycle is over.
+func (c *cycle) advance(l *loop, j *job) bool {
+	c.doing = slices.DeleteFunc(c.doing, func(ch *change) bool { return c.prepared(l, j, ch) })
+	if c.cause != "" && !c.undoing {
+		c.abort(l, j)
+	}
+	if j.cancelled && !c.undoing {
+		c.waiting = nil
+	}
+	for len(c.waiting) > 0 && len(c.doing) < c.surge() {
+		c.replace(l)
+	}
+	c.leaving = slices.DeleteFunc(c.leaving, func(ch *change) bool { return c.left(l, j, ch) })
+	if len(c.waiting)+len(c.doing)+len(c.leaving) > 0 {
+		return false
+	}
+	if c.cause != "" || j.cancelled {
+		return true
+	}
+	if c.to != nil && c.stragglers() {
+		return c.advance(l, j)
+	}
+	c.succeed()
+	return true
+}
+
+// stragglers finds slots that came to life with the old content meanwhile: a
+// dead one that was revived.
+func (c *cycle) stragglers() bool {
+	for _, s := range cyclable(c.pool) {
+		if s.cur.some() && s.cur.gen != c.by {
+			c.waiting = append(c.waiting, s)
+		}
+	}
+	c.total += len(c.waiting)
+	return len(c.waiting) > 0
+}
+
+// surge is how many slots may be in hand: one until the canary has passed.
+func (c *cycle) surge() int {
+	switch {
+	case !c.canary && !c.undoing:
+		return 1
+	case c.request.MaxSurge > 0:
+		return c.request.MaxSurge
+	}
+	return c.pool.spec.MaxSurge
+}
+
+// replace begins the successor of the next slot.
+func (c *cycle) replace(l *loop) {
+	s := c.waiting[0]
+	c.waiting = c.waiting[1:]
+	if s.want != wantRun || s.next.some() {
+		return
+	}
+	by := c.by
+	if c.to == nil && !c.undoing {
+		by = s.gen // the same again
+	}
+	l.step(s, input{kind: hPrepare, gen: by})
+	if !s.next.some() {
+		return
+	}
+	c.doing = append(c.doing, &change{seat: s, inc: s.next.inc, since: time.Now()})
+	if t := c.request.Timeout; t > 0 && t < c.pool.spec.ReadyTimeout {
+		l.after(s, action{kind: doTimer, timer: hReadyTimeout, inc: s.next.inc, after: t})
+	}
+}
+
+// prepared looks at a successor and tells whether it is in hand no more.
+func (c *cycle) prepared(l *loop, j *job, ch *change) bool {
+	p, at := ch.seat.find(ch.inc)
+	if at != atNext {
+		c.failed(j, ch)
+		return true
+	}
+	if !p.serves() {
+		return false
+	}
+	if wait := c.soak() - time.Since(p.readyAt); wait > 0 {
+		l.wake(wait)
+		return false
+	}
+	ch.old, ch.since = ch.seat.cur.inc, time.Now()
+	l.step(ch.seat, input{kind: hCommit})
+	c.canary = true
+	c.changed = append(c.changed, ch.seat)
+	c.leaving = append(c.leaving, ch)
+	l.wake(closeTimeout)
+	return true
+}
+
+// soak is how long a successor has to stay ready before the old one retires.
+func (c *cycle) soak() time.Duration {
+	if !c.canary && !c.undoing && c.to != nil {
+		return max(c.pool.spec.Canary, c.pool.spec.MinReady)
+	}
+	return c.pool.spec.MinReady
+}
+
+// failed keeps why a successor did not make it.
+func (c *cycle) failed(j *job, ch *change) {
+	e := ch.seat.failureOf(ch.inc)
+	cause := fmt.Sprintf("worker %s: generation %d %s", ch.seat.id(), c.by, exitText(e))
+	j.step(control.JobEvent{Event: "failed", Worker: ch.seat.id(), PID: e.PID, Generation: c.by, Error: exitText(e), Text: cause, Lines: e.Lines})
+	if c.cause == "" {
+		c.cause, c.lines = cause, e.Lines
+	}
+}
+
+// left looks at a slot whose successor serves, and tells whether nothing more
+// is to be waited for: the old process has gone.
+func (c *cycle) left(l *loop, j *job, ch *change) bool {
+	r := ch.seat.runs[ch.old]
+	if !ch.told && (r == nil || r.closed) {
+		c.tell(l, j, ch)
+	}
+	if r == nil {
+		return true
+	}
+	if ch.told && c.pool.spec.MaxOutgoing > 0 {
+		return true // lasting sessions are not waited for
+	}
+	if !ch.told && !ch.overdue && time.Since(ch.since) >= closeTimeout {
+		ch.overdue = true
+		ch.seat.note(ch.old, fmt.Sprintf("did not stop accepting within %v", closeTimeout))
+		ch.seat.signal(ch.old, sigKill)
+	}
+	return false
+}
+
+// tell prints the slot's line: no new connection reaches the old process now.
+func (c *cycle) tell(l *loop, j *job, ch *change) {
+	ch.told = true
+	e := control.JobEvent{Event: "replaced", Worker: ch.seat.id(), Generation: ch.seat.cur.gen, OK: true}
+	if r := ch.seat.runs[ch.inc]; r != nil {
+		e.PID = r.pid()
+	}
+	if c.undoing {
+		e.Event = "rolled_back"
+		e.Text = fmt.Sprintf("worker %s rolled back: pid %d, generation %d", e.Worker, e.PID, e.Generation)
+	} else {
+		c.counted++
+		j.Done++
+		e.Text = fmt.Sprintf("worker %s replaced: pid %d, generation %d (%d/%d)", e.Worker, e.PID, e.Generation, c.counted, c.total)
+	}
+	if ch.overdue {
+		e.Text += "; the old one did not stop accepting and was killed"
+	}
+	j.step(e)
+}
+
+// abort gives up what is in hand and brings changed slots back.
+func (c *cycle) abort(l *loop, j *job) {
+	c.waiting = nil
+	for _, ch := range c.doing {
+		l.step(ch.seat, input{kind: hAbandon})
+	}
+	c.doing = nil
+	if c.request.Keep || len(c.changed) == 0 || c.to == nil {
+		return
+	}
+	c.undoing = true
+	j.note("rolling back %s to generation %d", ids(c.changed), c.from)
+	c.by = c.from
+	c.waiting = slices.Clone(c.changed)
+	slices.Reverse(c.waiting)
+	c.changed = nil
+}
+
+// succeed makes the new generation what every slot of the pool starts.
+func (c *cycle) succeed() {
+	if c.to == nil {
+		return
+	}
+	c.pool.gen = c.by
+	c.pool.failure = ""
+	for _, s := range c.pool.seats {
+		if !s.cur.some() {
+			s.gen = c.by
+		}
+	}
+}
+
+// end ends the job of a cycle that failed or was cancelled, and says what runs.
+func (c *cycle) end(l *loop, j *job) {
+	what := "nothing was changed"
+	if mixed := c.mix(); c.counted > 0 {
+		what = mixed
+	}
+	if c.cause == "" {
+		j.note("cancelled: %s", what)
+		l.finish(j, control.JobCancelled, "cancelled: "+what)
+		return
+	}
+	l.finish(j, control.JobFailed, fmt.Sprintf("%s; %s", c.cause, what))
+}
+
+// mix tells which slots run which generation.
+func (c *cycle) mix() string {
+	byGen := make(map[int][]*seat)
+	var order []int
+	for _, s := range c.pool.seats {
+		if !s.cur.some() {
+			continue
+		}
+		if byGen[s.cur.gen] == nil {
+			order = append(order, s.cur.gen)
+		}
+		byGen[s.cur.gen] = append(byGen[s.cur.gen], s)
+	}
+	slices.Sort(order)
+	var parts []string
+	for _, g := range order {
+		parts = append(parts, fmt.Sprintf("%s run generation %d", ids(byGen[g]), g))
+	}
+	if len(parts) == 0 {
+		return "no worker runs"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func ids(seats []*seat) string {
+	var names []string
+	for _, s := range seats {
+		names = append(names, s.id())
+	}
+	return strings.Join(names, ", ")
+}

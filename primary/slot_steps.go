@@ -1,0 +1,265 @@
+package primary
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/norestart/norestart/control"
+)
+
+// settle compares the slot with the wish after every step, whatever the step
+// was: there is no other place where a process is started or retired.
+func (t *transition) settle() {
+	if t.want != wantRun {
+		t.hold, t.failures, t.recent = "", 0, nil
+		t.retire(&t.next, true)
+		t.retire(&t.cur, true)
+		return
+	}
+	if t.hold == "" && !t.cur.some() && !t.next.some() {
+		t.cur = t.start(t.gen)
+	}
+}
+
+func (t *transition) start(gen int) process {
+	p := process{inc: t.in.fresh, gen: gen, since: t.in.now}
+	t.act(action{kind: doSpawn, inc: p.inc, gen: gen})
+	t.act(action{kind: doTimer, timer: hReadyTimeout, inc: p.inc, after: t.pol.ReadyTimeout})
+	return p
+}
+
+// retire moves a process to the old ones and asks it to go. One that is not
+// ready yet has nothing to drain.
+func (t *transition) retire(from *process, linger bool) {
+	p := *from
+	if !p.some() {
+		return
+	}
+	*from = process{}
+	switch {
+	case p.ending != notEnding: // lost or too slow: it has been killed
+	case p.ready:
+		t.drain(&p, linger, false)
+	default:
+		t.term(&p)
+	}
+	t.old = append(t.old, p)
+	t.limitOld()
+}
+
+func (t *transition) drain(p *process, linger, final bool) {
+	p.ending = told
+	t.act(action{kind: doDrain, inc: p.inc, linger: linger, final: final})
+	if t.pol.MaxOutgoing == 0 || final {
+		t.act(action{kind: doTimer, timer: hDrainTimeout, inc: p.inc, after: t.pol.LameDuck + t.pol.DrainTimeout})
+	}
+}
+
+func (t *transition) term(p *process) {
+	p.ending = termed
+	t.act(action{kind: doTerm, inc: p.inc})
+	t.act(action{kind: doTimer, timer: hKillTimeout, inc: p.inc, after: t.pol.KillAfter})
+}
+
+func (t *transition) kill(p *process, why string) {
+	p.ending, p.reason = killed, why
+	t.act(action{kind: doKill, inc: p.inc, why: why})
+}
+
+// limitOld ends the oldest of the lasting processes when there are too many.
+func (t *transition) limitOld() {
+	if n := t.pol.MaxOutgoing; n == 0 || len(t.old) <= n {
+		return
+	}
+	t.endOldest()
+}
+
+func (t *transition) endOldest() {
+	for i := range t.old {
+		if t.old[i].ending == told {
+			t.drain(&t.old[i], false, true)
+			return
+		}
+	}
+}
+
+func (t *transition) endAll() {
+	for i := range t.old {
+		if t.old[i].ending == told {
+			t.drain(&t.old[i], false, true)
+		}
+	}
+}
+
+func (t *transition) curReady(process) {
+	if t.cur.ready || t.cur.ending != notEnding {
+		return
+	}
+	t.cur.ready, t.cur.readyAt = true, t.in.now
+	t.act(action{kind: doTimer, timer: hStable, inc: t.cur.inc, after: t.pol.BackoffReset})
+}
+
+func (t *transition) nextReady(process) {
+	if !t.next.ready && t.next.ending == notEnding {
+		t.next.ready, t.next.readyAt = true, t.in.now
+	}
+}
+
+// stable: only a worker that stayed ready is forgiven.
+func (t *transition) stable(process) { t.failures = 0 }
+
+func (t *transition) nextGone(process) { t.next = process{} }
+
+func (t *transition) oldGone(p process) {
+	kept := t.old[:0]
+	for _, o := range t.old {
+		if o.inc != p.inc {
+			kept = append(kept, o)
+		}
+	}
+	t.old = kept
+}
+
+func (t *transition) tooSlow(p process) {
+	if p.ready || p.ending != notEnding {
+		return
+	}
+	t.kill(t.at(p), fmt.Sprintf("not ready within %v", t.pol.ReadyTimeout))
+}
+
+func (t *transition) lost(p process) {
+	if p.ending != killed {
+		t.kill(t.at(p), fmt.Sprintf("no beat for %v", t.pol.LostAfter))
+	}
+}
+
+func (t *transition) overdue(p process) {
+	if p.ending == told {
+		t.act(action{kind: doReport, inc: p.inc, why: fmt.Sprintf("has not drained within %v", t.pol.LameDuck+t.pol.DrainTimeout)})
+		t.term(t.at(p))
+	}
+}
+
+func (t *transition) stubborn(p process) {
+	if p.ending == termed {
+		t.kill(t.at(p), fmt.Sprintf("ignored TERM for %v", t.pol.KillAfter))
+	}
+}
+
+// at is the process itself in the slot that is being made.
+func (t *transition) at(p process) *process {
+	switch p.inc {
+	case t.cur.inc:
+		return &t.cur
+	case t.next.inc:
+		return &t.next
+	}
+	for i := range t.old {
+		if t.old[i].inc == p.inc {
+			return &t.old[i]
+		}
+	}
+	return &process{}
+}
+
+// curGone decides whether the process that served is started again, and when.
+func (t *transition) curGone(p process) {
+	t.cur = process{}
+	clean := t.in.kind == hExit && t.in.clean && p.ending == notEnding
+	switch {
+	case t.want != wantRun:
+	case t.pol.Policy == control.Never && clean:
+		t.hold = control.Done
+	case t.pol.Policy == control.Never, t.pol.Policy == control.OnFailure && clean:
+		t.giveUp(fmt.Sprintf("its policy %s does not restart it", t.pol.Policy))
+	default:
+		t.again(p)
+	}
+}
+
+func (t *transition) giveUp(why string) {
+	t.hold = control.Dead
+	t.act(action{kind: doReport, why: "dead: " + why})
+}
+
+func (t *transition) again(p process) {
+	t.restarts++
+	t.countExit()
+	if len(t.recent) > t.pol.MaxRestarts && !t.pol.lasting {
+		t.giveUp(fmt.Sprintf("ended %d times within %v", len(t.recent), t.pol.Within))
+		return
+	}
+	delay := t.delay(p.ready)
+	t.failures++
+	if delay == 0 {
+		return // settle starts it at once
+	}
+	t.hold, t.waiting = control.Backoff, p.inc
+	t.act(action{kind: doTimer, timer: hBackoff, inc: p.inc, after: delay})
+}
+
+// countExit keeps the exits within the window of the intensity.
+func (t *transition) countExit() {
+	kept := t.recent[:0]
+	for _, at := range t.recent {
+		if t.in.now.Sub(at) < t.pol.Within {
+			kept = append(kept, at)
+		}
+	}
+	t.recent = append(kept, t.in.now)
+	if t.pol.lasting && len(t.recent) > t.pol.MaxRestarts {
+		t.recent = t.recent[1:] // bounded: it is never given up
+	}
+}
+
+// delay of the next start: none after the first end of a worker that had been
+// ready, for it is most likely a single accident; then BackoffMin, doubled
+// each time up to BackoffMax, with 20 % of jitter so that the slots of a pool
+// do not start in step.
+func (t *transition) delay(wasReady bool) time.Duration {
+	n := t.failures
+	if wasReady {
+		if n == 0 {
+			return 0
+		}
+		n--
+	}
+	d := t.pol.BackoffMax
+	if n < 30 {
+		d = min(d, t.pol.BackoffMin<<n)
+	}
+	return d - time.Duration(t.in.rnd*0.2*float64(d))
+}
+
+func (t *transition) backoffOver() {
+	if t.hold == control.Backoff && t.in.inc == t.waiting {
+		t.hold = ""
+	}
+}
+
+func (t *transition) revived() {
+	if t.want == wantStopped {
+		t.want = wantRun
+	}
+	t.hold, t.failures, t.recent = "", 0, nil
+}
+
+func (t *transition) prepare() {
+	if t.want == wantRun && !t.next.some() {
+		t.next = t.start(t.in.gen)
+	}
+}
+
+func (t *transition) commit() {
+	if !t.next.serves() {
+		return
+	}
+	took := t.next
+	t.next = process{}
+	t.retire(&t.cur, false)
+	t.cur, t.gen = took, took.gen
+	t.hold, t.failures, t.recent = "", 0, nil
+	t.act(action{kind: doTimer, timer: hStable, inc: took.inc, after: t.pol.BackoffReset})
+}
+
+func (t *transition) abandon() { t.retire(&t.next, false) }

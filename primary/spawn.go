@@ -1,0 +1,232 @@
+package primary
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/internal/launch"
+	"github.com/norestart/norestart/internal/proc"
+)
+
+const (
+	sigTerm = syscall.SIGTERM
+	sigKill = syscall.SIGKILL
+)
+
+// The environment by which a process knows its part. The secret is not in it.
+const (
+	RoleVariable = "NORESTART_ROLE"    // "worker", "launch"; unset in the primary
+	BootVariable = "NORESTART_BOOT_FD" // descriptor with ipc.Boot
+	RoleWorker   = "worker"
+)
+
+// Descriptors of a worker beside stdin, stdout and stderr.
+const (
+	bootFD   = 3
+	listenFD = 4 // and following
+)
+
+// generation is one version of a pool's code with all that is needed to start
+// it again, whatever the file on disk is by then.
+type generation struct {
+	number int
+	binary *proc.Binary
+	argv   []string
+	env    []string
+	dir    string
+	since  time.Time
+}
+
+func (g *generation) close() { _ = g.binary.Close() } // only a descriptor
+
+// run is one process of a slot, from the decision to start it to its exit.
+type run struct {
+	inc     uint64
+	number  int // generation
+	since   time.Time
+	process proc.Process // nil until it has been started
+	pending syscall.Signal
+	conv    *conversation // nil until its hello
+	peer    int           // pid that said hello
+	beat    ipc.Beat
+	heard   time.Time // of the last beat
+	silent  bool
+	closed  bool // accepts no more connections
+	leaving bool // it ends by itself
+	drained *ipc.Drained
+	reason  string // why we ended it
+}
+
+func (r *run) pid() int {
+	if r.process == nil {
+		return 0
+	}
+	return r.process.PID()
+}
+
+// signal sends sig to the process group of a run; one that is being started
+// gets it as soon as it can be reached.
+func (s *seat) signal(inc uint64, sig syscall.Signal) {
+	r := s.runs[inc]
+	switch {
+	case r == nil:
+	case r.process == nil:
+		r.pending = sig
+	default:
+		_ = r.process.Signal(sig) // it has gone: its exit tells
+	}
+}
+
+// spawner starts processes beside the loop, a few at a time: the start of a
+// process is work for the processor, more at once only delays each.
+type spawner struct {
+	cfg   Config
+	key   []byte
+	log   *journal[control.LogLine]
+	show  func(worker, text string)
+	slots chan struct{}
+	wg    sync.WaitGroup
+}
+
+// start begins a process of a slot; how it went comes as events.
+func (l *loop) start(s *seat, inc uint64, gen int) {
+	s.runs[inc] = &run{inc: inc, number: gen, since: time.Now()}
+	g := s.pool.generation(gen)
+	boot := l.boot(s, inc, gen)
+	var fds []int
+	for _, group := range s.pool.groups {
+		fds = append(fds, group.FD(s.index))
+	}
+	limits, id, post, sp := s.pool.spec.Limits, s.id(), l.post, l.spawn
+	sp.wg.Go(func() {
+		sp.slots <- struct{}{}
+		p, out, err := sp.spawn(g, boot, fds, limits, id)
+		<-sp.slots
+		if err != nil {
+			post(func(l *loop) { l.spawnFailed(s, inc, err) })
+			return
+		}
+		post(func(l *loop) { l.started(s, inc, p) })
+		exit := <-p.Wait()
+		lines := out.finish()
+		post(func(l *loop) { l.exited(s, inc, exit, lines) })
+	})
+}
+
+// boot is what the new process learns about itself.
+func (l *loop) boot(s *seat, inc uint64, gen int) ipc.Boot {
+	b := ipc.Boot{
+		Cluster: l.cfg.Spec.Name, Version: l.cfg.Version, Pool: s.pool.spec.Name, Slot: s.index,
+		Generation: gen, Incarnation: inc, Secret: secret(l.spawn.key, s.id(), gen, inc),
+		Run: l.cfg.Run, State: l.cfg.State, Beat: s.pool.spec.Beat,
+	}
+	for i, group := range s.pool.groups {
+		b.Listeners = append(b.Listeners, ipc.Inherited{Name: s.pool.names[i], Addr: group.Addr(), FD: listenFD + i})
+	}
+	return b
+}
+
+// secret proves in a hello that the primary started the process as what it
+// says it is.
+func secret(key []byte, worker string, gen int, inc uint64) []byte {
+	h := hmac.New(sha256.New, key)
+	fmt.Fprintf(h, "%s %d %d", worker, gen, inc)
+	return h.Sum(nil)
+}
+
+// spawn starts one process with its output and its boot message.
+func (sp *spawner) spawn(g *generation, b ipc.Boot, listeners []int, limits map[string]uint64, id string) (proc.Process, *output, error) {
+	ours, child, err := openOutput()
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the output: %w", err)
+	}
+	defer unix.Close(child)
+	boot, err := bootPipe(b)
+	if err != nil {
+		return nil, nil, errors.Join(err, ours.Close())
+	}
+	defer boot.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, nil, errors.Join(err, ours.Close())
+	}
+	defer null.Close()
+	files := append([]int{int(null.Fd()), child, child, int(boot.Fd())}, listeners...)
+	p, err := sp.execute(g, files, limits)
+	if err != nil {
+		return nil, nil, errors.Join(err, ours.Close())
+	}
+	out := &output{worker: id, inc: b.Incarnation, keep: sp.log, show: sp.show, file: ours, stopped: make(chan struct{})}
+	sp.wg.Go(out.read)
+	return p, out, nil
+}
+
+// execute starts the program itself, through the launcher where the kernel
+// offers no other way to set what the pool asks for.
+func (sp *spawner) execute(g *generation, files []int, limits map[string]uint64) (proc.Process, error) {
+	c := proc.Command{Path: g.binary.ExecPath(), Argv: g.argv, Env: workerEnv(g.env), Dir: g.dir, Files: files}
+	if len(limits) == 0 {
+		return sp.cfg.Starter.Start(c)
+	}
+	// The launcher is the pinned binary itself, and so is what it executes.
+	plan := launch.Plan{Path: "/proc/self/exe", Argv: c.Argv, Env: c.Env, Dir: c.Dir, Limits: limits}
+	stage, err := launch.New(c.Path, plan, files)
+	if err != nil {
+		return nil, err
+	}
+	defer stage.Close()
+	return sp.cfg.Starter.Start(proc.Command{Path: stage.Path, Argv: stage.Argv, Env: stage.Env, Dir: "/", Files: stage.Files})
+}
+
+func workerEnv(base []string) []string {
+	return append(append([]string(nil), base...), RoleVariable+"="+RoleWorker, BootVariable+"="+strconv.Itoa(bootFD))
+}
+
+// CleanEnv is env without what only one process may take from its parent.
+func CleanEnv(env []string) []string {
+	var kept []string
+	for _, v := range env {
+		switch name, _, _ := strings.Cut(v, "="); {
+		case strings.HasPrefix(name, "NORESTART_"):
+		case name == "LISTEN_PID", name == "LISTEN_FDS", name == "LISTEN_FDNAMES", name == "NOTIFY_SOCKET", name == "WATCHDOG_USEC", name == "WATCHDOG_PID":
+		default:
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// bootPipe holds the boot message: it fits into a pipe, so nobody waits.
+func bootPipe(b ipc.Boot) (*os.File, error) {
+	data, err := ipc.Encode(b)
+	if err != nil {
+		return nil, fmt.Errorf("boot message: %w", err)
+	}
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("boot pipe: %w", err)
+	}
+	n, err := unix.Write(p[1], data)
+	if err == nil && n < len(data) {
+		err = errors.New("message larger than a pipe")
+	}
+	if err = errors.Join(err, unix.Close(p[1])); err != nil {
+		_ = unix.Close(p[0])
+		return nil, fmt.Errorf("boot pipe: %w", err)
+	}
+	return os.NewFile(uintptr(p[0]), "boot"), nil
+}
+
+func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

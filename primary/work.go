@@ -1,0 +1,338 @@
+package primary
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/norestart/norestart/control"
+)
+
+// fill waits until slots have a ready worker: after a scale up, a revive.
+type fill struct {
+	waiting []*seat
+	failed  []string
+	before  map[*seat]uint64 // the last incarnation that had ended when it began
+}
+
+func newFill(seats []*seat) *fill {
+	f := &fill{waiting: seats, before: make(map[*seat]uint64)}
+	for _, s := range seats {
+		f.before[s] = s.lastExit()
+	}
+	return f
+}
+
+func (s *seat) lastExit() uint64 {
+	if len(s.exits) == 0 {
+		return 0
+	}
+	return s.exits[0].Incarnation
+}
+
+func (f *fill) advance(l *loop, j *job) {
+	if j.cancelled {
+		l.finish(j, control.JobCancelled, "cancelled: the wish stays, only the waiting ends")
+		return
+	}
+	f.waiting = slices.DeleteFunc(f.waiting, func(s *seat) bool { return f.settled(j, s) })
+	if len(f.waiting) > 0 {
+		return
+	}
+	if len(f.failed) > 0 {
+		l.finish(j, control.JobFailed, strings.Join(f.failed, "; "))
+		return
+	}
+	l.finish(j, control.JobOK, "")
+}
+
+// settled tells whether the slot is ready, or has shown that it will not be
+// just now.
+func (f *fill) settled(j *job, s *seat) bool {
+	e := control.JobEvent{Worker: s.id(), Generation: s.gen}
+	switch r := s.runs[s.cur.inc]; {
+	case s.state() == control.Ready:
+		j.Done++
+		e.Event, e.OK, e.PID = "ready", true, r.pid()
+		e.Text = fmt.Sprintf("worker %s ready: pid %d, generation %d (%d/%d)", e.Worker, e.PID, s.cur.gen, j.Done, j.Total)
+	case s.lastExit() != f.before[s]:
+		x := s.exits[0]
+		e.Event, e.Error, e.PID, e.Lines = "failed", exitText(x), x.PID, x.Lines
+		e.Text = fmt.Sprintf("worker %s %s", e.Worker, e.Error)
+		f.failed = append(f.failed, e.Text)
+	case s.want != wantRun:
+		e.Event, e.Error, e.Text = "failed", "not wanted any more", fmt.Sprintf("worker %s is not wanted any more", e.Worker)
+		f.failed = append(f.failed, e.Text)
+	default:
+		return false
+	}
+	j.step(e)
+	return true
+}
+
+// empty waits until slots have no process: after a scale down, a stop.
+type empty struct {
+	waiting []*seat
+}
+
+func (w *empty) advance(l *loop, j *job) {
+	w.waiting = slices.DeleteFunc(w.waiting, func(s *seat) bool {
+		if !s.idle() {
+			return false
+		}
+		j.Done++
+		e := control.JobEvent{Event: "stopped", Worker: s.id(), Generation: s.gen, OK: true, Text: fmt.Sprintf("worker %s stopped (%d/%d)", s.id(), j.Done, j.Total)}
+		if len(s.exits) > 0 && s.exits[0].Signal != "" {
+			e.Event, e.PID, e.Error = "cut", s.exits[0].PID, exitText(s.exits[0])
+			e.Text += ": " + e.Error
+		}
+		j.step(e)
+		return true
+	})
+	switch {
+	case j.cancelled:
+		l.finish(j, control.JobCancelled, "cancelled: the wish stays, only the waiting ends")
+	case len(w.waiting) == 0:
+		l.finish(j, control.JobOK, "")
+	}
+}
+
+// scale changes a pool's target.
+func (l *loop) scale(r control.ScaleRequest, owner string) (*job, error) {
+	p, err := l.pool(r.Pool)
+	if err != nil {
+		return nil, err
+	}
+	to, err := p.checkTarget(r)
+	if err != nil {
+		return nil, err
+	}
+	if p.job != nil {
+		return nil, busy(p.job.Job)
+	}
+	if err := p.grow(to); err != nil {
+		return nil, err
+	}
+	from := p.target
+	what := fmt.Sprintf("%s from %d to %d", p.spec.Name, from, to)
+	if to < from {
+		w := &empty{waiting: slices.Clone(p.seats[to:from])}
+		j, err := l.begin("scale", what, owner, []*pool{p}, w)
+		if err == nil {
+			p.target, j.Total = to, len(w.waiting)
+		}
+		return j, err
+	}
+	for len(p.seats) < to {
+		p.seats = append(p.seats, newSeat(p, len(p.seats)))
+	}
+	for _, s := range p.seats[from:to] {
+		if s.idle() {
+			s.gen = p.gen
+		}
+	}
+	j, err := l.begin("scale", what, owner, []*pool{p}, newFill(slices.Clone(p.seats[from:to])))
+	if err == nil {
+		p.target, j.Total = to, to-from
+	}
+	return j, err
+}
+
+func (p *pool) checkTarget(r control.ScaleRequest) (int, error) {
+	to := r.To
+	switch {
+	case p.spec.BuiltIn:
+		return 0, &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("pool %s is built in and always has %d", r.Pool, p.target)}
+	case r.Seen != nil && *r.Seen != p.target:
+		return 0, &control.Error{Code: control.ErrConflict.Code, Message: fmt.Sprintf("the target of %s is %d now, not %d", r.Pool, p.target, *r.Seen), Hint: "status"}
+	case to == control.Auto:
+		to = autoWorkers()
+	}
+	if to < 0 || to > p.spec.MaxWorkers {
+		return 0, &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("scale %s to %d: must be between 0 and %d", r.Pool, r.To, p.spec.MaxWorkers)}
+	}
+	return to, nil
+}
+
+// reload begins new generations of the named pools, or of all pools of the
+// application.
+func (l *loop) reload(r control.ReloadRequest, owner string) (*job, error) {
+	pools, err := l.reloadable(r.Pools)
+	if err != nil {
+		return nil, err
+	}
+	names := strings.Join(r.Pools, " ")
+	return l.cycle("reload", names, owner, pools, r)
+}
+
+func autoWorkers() int { return runtime.GOMAXPROCS(0) }
+
+func (l *loop) reloadable(names []string) ([]*pool, error) {
+	var pools []*pool
+	for _, name := range names {
+		p, err := l.pool(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(pools, p) {
+			pools = append(pools, p)
+		}
+	}
+	if len(names) == 0 {
+		for _, p := range l.pools {
+			if !p.spec.BuiltIn {
+				pools = append(pools, p)
+			}
+		}
+	}
+	return pools, nil
+}
+
+// restart begins new generations of every pool, the built-in ones last.
+func (l *loop) restart(owner string) (*job, error) {
+	pools := slices.Clone(l.pools)
+	slices.SortStableFunc(pools, func(a, b *pool) int { return order(a) - order(b) })
+	return l.cycle("restart", "", owner, pools, control.ReloadRequest{})
+}
+
+func order(p *pool) int {
+	if p.spec.BuiltIn {
+		return 1
+	}
+	return 0
+}
+
+func (l *loop) cycle(kind, what, owner string, pools []*pool, r control.ReloadRequest) (*job, error) {
+	w := &reload{}
+	for _, p := range pools {
+		g, err := l.cfg.generation()
+		if err != nil {
+			for _, c := range w.todo {
+				c.to.close()
+			}
+			return nil, fmt.Errorf("%s: %w", kind, err)
+		}
+		w.todo = append(w.todo, &cycle{pool: p, to: g, request: r})
+	}
+	j, err := l.begin(kind, what, owner, pools, w)
+	if err != nil {
+		for _, c := range w.todo {
+			c.to.close()
+		}
+	}
+	return j, err
+}
+
+// stop ends everything. It overtakes whatever runs.
+func (l *loop) stop(owner string) (*job, error) {
+	if l.stopping {
+		return l.jobs[slices.IndexFunc(l.jobs, func(j *job) bool { return j.Kind == "stop" })], nil
+	}
+	for _, j := range l.running() {
+		l.finish(j, control.JobCancelled, "the cluster is stopping")
+	}
+	var apps []*pool
+	w := &empty{}
+	for _, p := range l.pools {
+		if p.spec.BuiltIn {
+			continue
+		}
+		apps = append(apps, p)
+		for _, s := range p.seats {
+			if !s.idle() {
+				w.waiting = append(w.waiting, s)
+			}
+		}
+	}
+	j, err := l.begin("stop", "", owner, apps, w)
+	if err != nil {
+		return nil, err
+	}
+	j.Total = len(w.waiting)
+	l.stopping = true
+	for _, p := range apps {
+		p.unlisten()
+	}
+	return j, nil
+}
+
+// revive starts dead or stopped workers again.
+func (l *loop) revive(names []string, owner string) (*job, error) {
+	seats, err := l.revivable(names)
+	if err != nil {
+		return nil, err
+	}
+	// No pool is taken: a reload leaves dead slots alone, and cycles those
+	// that were revived meanwhile in its end.
+	j, err := l.begin("revive", strings.Join(names, " "), owner, nil, newFill(seats))
+	if err != nil {
+		return nil, err
+	}
+	j.Total = len(seats)
+	if len(seats) == 0 {
+		j.note("no worker is dead")
+	}
+	for _, s := range seats {
+		if !slices.Contains(j.Pools, s.pool.spec.Name) {
+			j.Pools = append(j.Pools, s.pool.spec.Name)
+		}
+		if s.idle() {
+			s.gen = s.pool.gen
+		}
+		l.step(s, input{kind: hRevive})
+	}
+	return j, nil
+}
+
+func (l *loop) revivable(names []string) ([]*seat, error) {
+	var seats []*seat
+	for _, name := range names {
+		s, err := l.seat(name)
+		if err != nil {
+			return nil, err
+		}
+		seats = append(seats, s)
+	}
+	if len(names) > 0 {
+		return seats, nil
+	}
+	for _, p := range l.pools {
+		for _, s := range p.seats {
+			if s.state() == control.Dead {
+				seats = append(seats, s)
+			}
+		}
+	}
+	return seats, nil
+}
+
+// restartWorker replaces one worker by another of the same generation.
+func (l *loop) restartWorker(id, owner string) (*job, error) {
+	s, err := l.seat(id)
+	if err != nil {
+		return nil, err
+	}
+	if !s.cur.some() {
+		return nil, &control.Error{Code: control.ErrConflict.Code, Message: fmt.Sprintf("worker %s is %s", id, s.state()), Hint: "worker revive " + id}
+	}
+	return l.begin("worker restart", id, owner, []*pool{s.pool}, &reload{todo: []*cycle{{pool: s.pool, waiting: []*seat{s}}}})
+}
+
+// stopWorker empties one slot until it is revived.
+func (l *loop) stopWorker(id, owner string) (*job, error) {
+	s, err := l.seat(id)
+	if err != nil {
+		return nil, err
+	}
+	if s.pool.spec.BuiltIn {
+		return nil, &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("worker %s is built in and stays", id), Hint: "worker restart " + id}
+	}
+	j, err := l.begin("worker stop", id, owner, []*pool{s.pool}, &empty{waiting: []*seat{s}})
+	if err != nil {
+		return nil, err
+	}
+	j.Total = 1
+	l.step(s, input{kind: hWant, want: wantStopped})
+	return j, nil
+}

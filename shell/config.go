@@ -1,0 +1,141 @@
+package shell
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/users"
+)
+
+// Config is what an application says about its admin port. The zero value is
+// closed: it listens on loopback and nobody can log in.
+type Config struct {
+	Host string // address to listen on; empty: 127.0.0.1
+	Port int    // 0: 7777; -1: any free port
+
+	// PasswordHash lets the user admin log in, role admin: argon2id in PHC
+	// form or bcrypt, as `norestart user hash` prints it. A user admin of
+	// Host.Users replaces it.
+	PasswordHash string
+	// TLSUser is who logs in by password in the TLS line shell; empty: admin.
+	TLSUser string
+	// Commands are the application's own.
+	Commands []commands.Command
+
+	HelloTimeout      time.Duration // until the client has said what it speaks; 0: 10 s
+	LoginTimeout      time.Duration // from accept to login; 0: 30 s
+	NoChannelTimeout  time.Duration // logged in without a session; 0: 60 s
+	IdleTimeout       time.Duration // no key at the prompt; 0: 15 min
+	StallTimeout      time.Duration // a client that does not read its output; 0: 60 s
+	KeepaliveInterval time.Duration // the third unanswered one closes; 0: 15 s
+
+	MaxConnections int // at the same time; 0: 100
+	// MaxPerSource is how many connections of one source (an IPv4 address or
+	// an IPv6 /64) may be logging in at the same time; three times as many
+	// wait for their turn, more are closed. 0: 10.
+	MaxPerSource int
+	MaxSessions  int // of one connection; 0: 10
+}
+
+// Addr is the address to listen on, as net.Listen takes it.
+func (c Config) Addr() string {
+	host, port := c.Host, c.Port
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	switch {
+	case port == 0:
+		port = 7777
+	case port < 0:
+		port = 0
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.HelloTimeout, 10 * time.Second},
+		{&c.LoginTimeout, 30 * time.Second},
+		{&c.NoChannelTimeout, time.Minute},
+		{&c.IdleTimeout, 15 * time.Minute},
+		{&c.StallTimeout, time.Minute},
+		{&c.KeepaliveInterval, 15 * time.Second},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&c.MaxConnections, 100}, {&c.MaxPerSource, 10}, {&c.MaxSessions, 10}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if c.TLSUser == "" {
+		c.TLSUser = adminUser
+	}
+	return c
+}
+
+// adminUser is whom Config.PasswordHash lets in.
+const adminUser = "admin"
+
+// Host is where the shell runs: what the process around it provides.
+type Host struct {
+	Name    string // of the cluster, shown in the prompt
+	Version string // of norestart, shown in the greeting and by version
+
+	HostKeys []gossh.Signer // at least one; one ed25519 key is best
+	// TLS is the server's certificate. It should demand TLS 1.3 and have
+	// session tickets off; New sets both. Nil: no TLS line shell.
+	TLS *tls.Config
+	// Users is who may log in beside Config.PasswordHash; nil: nobody.
+	Users Users
+	// Control gives the cluster in the name of a user.
+	Control func(user string) control.Control
+	// Local brings the conversations of `norestart ctl`; may be nil.
+	Local <-chan LocalCall
+	// Audit appends one record. It is called from many goroutines. An error
+	// means that the record could not be written.
+	Audit func(Record) error
+	// Log takes a line for the worker's log; nil: dropped.
+	Log func(format string, args ...any)
+}
+
+// Users finds users by name. Lookup is called at login, before each command
+// and every second for each session, so it should answer from memory.
+//
+// When the value also has a method Reload() (changed bool, err error), it is
+// called every second.
+type Users interface {
+	Lookup(name string) (users.User, bool)
+}
+
+// LocalCall is one command of a local caller, whom the kernel vouches for
+// (SO_PEERCRED). It runs with the role admin.
+type LocalCall interface {
+	User() string   // for the audit log: "ctl uid=0 pid=4711"
+	Args() []string // the words of the command
+	Stdin() io.Reader
+	Stdout() io.Writer
+	Stderr() io.Writer
+	// Context ends when the caller has gone. Its cause is
+	// [commands.ErrHangup] unless the caller cancelled on purpose.
+	Context() context.Context
+	// Exit tells the caller the status and ends the conversation. It is
+	// called once.
+	Exit(status int) error
+}

@@ -1,0 +1,210 @@
+package shell
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	errHelloTimeout = errors.New("nothing said in time")
+	errLoginTimeout = errors.New("no login in time")
+	errClosed       = errors.New("closed without a login")
+)
+
+// conn is one network connection, from accept to its end. It is the net.Conn
+// that ssh and TLS read from; its RemoteAddr stays a *net.TCPAddr.
+type conn struct {
+	net.Conn
+	srv  *Server
+	slot *slot
+
+	first [1]byte // what sniff read
+	kept  int     // 1 while it is still to be read
+	proto protocol
+
+	// ctx ends with the connection, and its cause is why.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	beforeLogin atomic.Bool
+	helloDone   atomic.Bool
+	refused     atomic.Bool // the audit log has it
+	hello       *time.Timer
+	login       *time.Timer
+
+	keep keepalive
+
+	mu       sync.Mutex // protects what follows
+	closed   bool       // no goroutine may be added
+	sessions int        // channels that are open
+	idle     *time.Timer
+	work     sync.WaitGroup // goroutines that use the connection
+}
+
+// newConn starts the clocks of a connection. They are absolute: what the peer
+// sends meanwhile does not move them.
+func (s *Server) newConn(nc net.Conn, slot *slot) *conn {
+	c := &conn{Conn: nc, srv: s, slot: slot}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.beforeLogin.Store(true)
+	c.hello = time.AfterFunc(s.cfg.HelloTimeout, func() { c.expire(errHelloTimeout) })
+	c.login = time.AfterFunc(s.cfg.LoginTimeout, func() { c.expire(errLoginTimeout) })
+	return c
+}
+
+func (c *conn) expire(why error) {
+	if !c.beforeLogin.Load() {
+		return
+	}
+	if c.slot.hadTurn() { // who waits in line is not to blame
+		c.slot.penalize(penaltyGrace)
+	}
+	c.end(why)
+}
+
+// end closes the connection for a reason. The first reason stays.
+func (c *conn) end(why error) {
+	c.cancel(why)
+	c.Conn.Close() //nolint:errcheck // nothing is left to do about it
+}
+
+// Close closes the connection.
+func (c *conn) Close() error {
+	c.cancel(errClosed)
+	return c.Conn.Close()
+}
+
+// Read gives the byte that sniff took first. Before login it asks for quick
+// acknowledgements and watches for the end of the client's version line.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.kept > 0 && len(p) > 0 {
+		c.kept = 0
+		p[0] = c.first[0]
+		return 1, nil
+	}
+	n, err := c.Conn.Read(p)
+	if c.beforeLogin.Load() {
+		quickAck(c.Conn)
+		if !c.helloDone.Load() && bytes.IndexByte(p[:n], '\n') >= 0 {
+			c.said()
+		}
+	}
+	return n, err
+}
+
+// said stops the hello clock.
+func (c *conn) said() {
+	c.helloDone.Store(true)
+	c.hello.Stop()
+}
+
+// SetDeadline does nothing: gliderlabs clears the deadline at each read and
+// write, and the clocks of a connection are timers.
+func (c *conn) SetDeadline(time.Time) error { return nil }
+
+// loggedIn stops the clocks of the login and frees its turn.
+func (c *conn) loggedIn() {
+	c.beforeLogin.Store(false)
+	c.said()
+	c.login.Stop()
+	c.slot.loggedIn()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watchIdle()
+}
+
+// enter registers a goroutine that uses the connection; it reports false when
+// the connection has ended and the goroutine must not begin. Each enter that
+// reports true is paired with leave.
+func (c *conn) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.work.Add(1)
+	return true
+}
+
+func (c *conn) leave() { c.work.Done() }
+
+// finish waits for the goroutines of a connection that has ended.
+func (c *conn) finish() {
+	c.mu.Lock()
+	c.closed = true
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+	c.mu.Unlock()
+	c.hello.Stop()
+	c.login.Stop()
+	c.keep.stop()
+	c.end(errClosed)
+	c.work.Wait()
+}
+
+// openSession counts a channel, up to limit.
+func (c *conn) openSession(limit int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.sessions >= limit {
+		return false
+	}
+	c.sessions++
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+	return true
+}
+
+// closeSession counts one less; a connection without a session is closed
+// after a while.
+func (c *conn) closeSession() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessions--
+	c.watchIdle()
+}
+
+// watchIdle starts the clock of a connection without a session. c.mu is held.
+func (c *conn) watchIdle() {
+	if c.closed || c.sessions > 0 {
+		return
+	}
+	if c.idle == nil {
+		c.idle = time.AfterFunc(c.srv.cfg.NoChannelTimeout, c.endIdle)
+		return
+	}
+	c.idle.Reset(c.srv.cfg.NoChannelTimeout)
+}
+
+func (c *conn) endIdle() {
+	c.mu.Lock()
+	idle := c.sessions == 0
+	c.mu.Unlock()
+	if idle {
+		c.end(errors.New("no session"))
+	}
+}
+
+// unused reports whether no session is open.
+func (c *conn) unused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sessions == 0
+}
+
+// survive is deferred where code of others runs for one connection: a panic
+// there ends that connection only.
+func (c *conn) survive(where string) {
+	if p := recover(); p != nil {
+		c.srv.logf("%s: panic: %v\n%s", where, p, debug.Stack())
+		c.end(errClosed)
+	}
+}

@@ -1,0 +1,215 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Penalties for connections that end without a login, with the names and
+// numbers of sshd_config(5) PerSourcePenalties. They are held against the
+// source, never against a user name: that would be a remote off switch.
+const (
+	penaltyAuthFail = 5 * time.Second  // a wrong password
+	penaltyGrace    = 10 * time.Second // the login clock ran out
+	penaltyMin      = 15 * time.Second // accrued before it is enforced
+	penaltyMax      = 10 * time.Minute
+	maxSources      = 8192
+)
+
+var (
+	errPenalty = errors.New("too many failed logins from this source")
+	errFull    = errors.New("too many connections")
+	errCrowd   = errors.New("too many connections from this source")
+)
+
+// limits counts connections and holds failed logins against their sources.
+type limits struct {
+	max, perSource int
+
+	mu      sync.Mutex // protects what follows and every source
+	total   int
+	sources map[netip.Prefix]*source
+	swept   time.Time
+}
+
+// source is one address (IPv4) or network (IPv6 /64).
+type source struct {
+	conns    int // all of them
+	pending  int // before login: logging in or waiting for it
+	penalty  time.Time
+	enforced bool
+	told     time.Time // when a refusal was last logged
+
+	login chan struct{} // a token per connection that is logging in
+	hash  chan struct{} // a token for the one password that is being checked
+}
+
+func newLimits(maxConns, perSource int) *limits {
+	return &limits{max: maxConns, perSource: perSource, sources: map[netip.Prefix]*source{}}
+}
+
+// sourceOf maps an address to what is counted as one source.
+func sourceOf(addr net.Addr) netip.Prefix {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	bits := 32
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.Prefix(bits) // the zero Prefix is a source, too
+	return p
+}
+
+// admit takes a slot for a new connection, or says why there is none.
+func (l *limits) admit(addr net.Addr) (*slot, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := sourceOf(addr)
+	src := l.sources[key]
+	if src == nil {
+		l.makeRoom()
+		src = &source{login: make(chan struct{}, l.perSource), hash: make(chan struct{}, 1)}
+		l.sources[key] = src
+	}
+	now := time.Now()
+	switch {
+	case src.enforced && now.Before(src.penalty):
+		return nil, errPenalty
+	case l.total >= l.max:
+		return nil, errFull
+	case src.pending >= 4*l.perSource:
+		return nil, errCrowd
+	}
+	src.enforced = src.enforced && now.Before(src.penalty)
+	l.total++
+	src.conns++
+	src.pending++
+	return &slot{limits: l, src: src, pending: true}, nil
+}
+
+// makeRoom keeps the table bounded: sources that are gone and forgiven leave
+// it, and when that is not enough, any one without a connection. It looks at
+// the whole table at most once a second, for it is called by strangers.
+func (l *limits) makeRoom() {
+	if len(l.sources) < maxSources {
+		return
+	}
+	now := time.Now()
+	sweep := now.Sub(l.swept) >= time.Second
+	if sweep {
+		l.swept = now
+	}
+	for key, src := range l.sources {
+		if src.conns > 0 || sweep && now.Before(src.penalty) {
+			continue
+		}
+		delete(l.sources, key)
+		if !sweep {
+			return
+		}
+	}
+	if sweep {
+		l.makeRoom()
+	}
+}
+
+// mayLog reports whether a refusal of this source is worth a line: one a
+// minute is.
+func (l *limits) mayLog(addr net.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	src := l.sources[sourceOf(addr)]
+	if src == nil {
+		return true
+	}
+	if !src.told.IsZero() && time.Since(src.told) < time.Minute {
+		return false
+	}
+	src.told = time.Now()
+	return true
+}
+
+// slot is one connection's place among the limits. Its methods may be called
+// from any goroutine.
+type slot struct {
+	limits   *limits
+	src      *source
+	pending  bool // not logged in; protected by limits.mu
+	turn     bool // holds a token of src.login; protected by limits.mu
+	released bool
+}
+
+// login waits for the connection's turn to log in.
+func (s *slot) login(ctx context.Context) error {
+	select {
+	case s.src.login <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	s.turn = true
+	return nil
+}
+
+// hadTurn reports whether the connection is or was logging in.
+func (s *slot) hadTurn() bool {
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	return s.turn || !s.pending
+}
+
+// loggedIn gives the turn to the next connection of the source.
+func (s *slot) loggedIn() {
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	s.settle()
+}
+
+func (s *slot) settle() {
+	if s.pending {
+		s.pending = false
+		s.src.pending--
+	}
+	if s.turn {
+		s.turn = false
+		<-s.src.login // never blocks: the token is ours
+	}
+}
+
+// penalize holds p against the source.
+func (s *slot) penalize(p time.Duration) {
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	now := time.Now()
+	if s.src.penalty.Before(now) {
+		s.src.penalty, s.src.enforced = now, false
+	}
+	s.src.penalty = s.src.penalty.Add(p)
+	if limit := now.Add(penaltyMax); s.src.penalty.After(limit) {
+		s.src.penalty = limit
+	}
+	if s.src.penalty.Sub(now) >= penaltyMin {
+		s.src.enforced = true
+	}
+}
+
+// release gives the slot back when the connection is closed.
+func (s *slot) release() {
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	if s.released {
+		return
+	}
+	s.released = true
+	s.settle()
+	s.limits.total--
+	s.src.conns--
+}

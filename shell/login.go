@@ -1,0 +1,292 @@
+package shell
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	gliderssh "github.com/gliderlabs/ssh"
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/norestart/norestart/internal/users"
+)
+
+const (
+	maxAuthTries = 20 // x/crypto counts refused key offers, too
+	maxPasswords = 3  // per connection
+	maxPassword  = 1024
+	minRSABits   = 3072
+	// farewell is how long a connection that may not try again lives on, so
+	// that its client reads why.
+	farewell = 500 * time.Millisecond
+)
+
+var (
+	errRefused     = errors.New("permission denied")
+	errNameChanged = errors.New("user name changed during login")
+)
+
+// identity is who has logged in, and by what.
+type identity struct {
+	name string
+	key  string // fingerprint of the key; empty: by password
+	blob string // the key as it stands in a line of authorized_keys
+}
+
+// identityKey is where an identity lies in Permissions.ExtraData, the only
+// place that it is read from.
+type identityKey struct{}
+
+// loginState is one connection's way to its identity. All callbacks of one
+// connection are called one after the other.
+type loginState struct {
+	conn      *conn
+	named     bool
+	name      string // the first user name; a change is refused, as OpenSSH does
+	changed   bool
+	passwords int // wrong ones
+	blamed    bool
+	proved    identity
+}
+
+// serverConfig returns the ssh configuration of one connection. It is fresh
+// each time: gliderlabs adds host keys to it. It also switches NoClientAuth
+// on, because none of its own handlers is set; NoClientAuthCallback takes
+// that back.
+func (c *conn) serverConfig() *gossh.ServerConfig {
+	l := &loginState{conn: c}
+	return &gossh.ServerConfig{
+		Config: gossh.Config{
+			KeyExchanges: []string{gossh.KeyExchangeMLKEM768X25519, gossh.KeyExchangeCurve25519},
+			Ciphers: []string{
+				gossh.CipherChaCha20Poly1305, gossh.CipherAES256GCM,
+				gossh.CipherAES128GCM, gossh.CipherAES256CTR,
+			},
+			MACs: []string{gossh.HMACSHA256ETM, gossh.HMACSHA512ETM},
+		},
+		PublicKeyAuthAlgorithms: []string{
+			gossh.KeyAlgoED25519, gossh.KeyAlgoSKED25519, gossh.KeyAlgoSKECDSA256,
+			gossh.KeyAlgoECDSA256, gossh.KeyAlgoECDSA384, gossh.KeyAlgoECDSA521,
+			gossh.KeyAlgoRSASHA256, gossh.KeyAlgoRSASHA512,
+		},
+		ServerVersion:             "SSH-2.0-norestart",
+		MaxAuthTries:              maxAuthTries,
+		NoClientAuthCallback:      l.none,
+		PasswordCallback:          l.password,
+		PublicKeyCallback:         l.offered,
+		VerifiedPublicKeyCallback: l.verified,
+		AuthLogCallback:           l.log,
+	}
+}
+
+func (l *loginState) none(meta gossh.ConnMetadata) (*gossh.Permissions, error) {
+	if err := l.remember(meta); err != nil {
+		return nil, err
+	}
+	return nil, gossh.ErrNoAuth
+}
+
+// remember holds a connection to the user name that it began with.
+func (l *loginState) remember(meta gossh.ConnMetadata) error {
+	if !l.named {
+		l.named, l.name = true, meta.User()
+	}
+	if l.changed || meta.User() != l.name {
+		l.changed = true
+		l.conn.login.Reset(farewell)
+		return errNameChanged
+	}
+	return nil
+}
+
+func (l *loginState) password(meta gossh.ConnMetadata, password []byte) (*gossh.Permissions, error) {
+	if err := l.remember(meta); err != nil {
+		return nil, err
+	}
+	if l.passwords >= maxPasswords {
+		return nil, errRefused
+	}
+	ok, err := l.conn.checkPassword(l.name, password)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		l.passwords++
+		if l.passwords == maxPasswords {
+			l.conn.login.Reset(farewell)
+		}
+		return nil, errRefused
+	}
+	l.proved = identity{name: l.name}
+	return l.proved.permissions(), nil
+}
+
+// offered says whether a key would do. It may be called for a key that the
+// client cannot prove to have, so it changes nothing.
+func (l *loginState) offered(meta gossh.ConnMetadata, key gossh.PublicKey) (*gossh.Permissions, error) {
+	if err := l.remember(meta); err != nil {
+		return nil, err
+	}
+	user, ok := l.conn.srv.lookup(l.name)
+	if !ok || !hasKey(user, key) {
+		return nil, errRefused
+	}
+	id := identity{name: l.name, key: gossh.FingerprintSHA256(key), blob: keyBlob(key)}
+	return id.permissions(), nil
+}
+
+// verified is called once the client has signed with the key.
+func (l *loginState) verified(_ gossh.ConnMetadata, _ gossh.PublicKey, perms *gossh.Permissions, _ string) (*gossh.Permissions, error) {
+	id, ok := identityOf(perms)
+	if !ok {
+		return nil, errRefused
+	}
+	l.proved = id
+	return perms, nil
+}
+
+func (l *loginState) log(meta gossh.ConnMetadata, method string, err error) {
+	r := Record{Via: "ssh", User: quoteName(meta.User()), From: l.conn.RemoteAddr().String()}
+	switch {
+	case err == nil:
+		l.conn.loggedIn()
+		r.Event, r.Key, r.Reason = EventLogin, l.proved.key, method
+	case method == "password" || errors.Is(err, errNameChanged):
+		r.Event, r.Reason = EventRefused, method+": "+err.Error()
+		if !l.blamed { // once a connection, as OpenSSH counts
+			l.blamed = true
+			l.conn.slot.penalize(penaltyAuthFail)
+		}
+	default:
+		return // "none" and keys that do not fit are how clients feel their way
+	}
+	_ = l.conn.srv.audit(r) // said in the log; a login without a record may not run admin commands
+}
+
+func (id identity) permissions() *gossh.Permissions {
+	return &gossh.Permissions{ExtraData: map[any]any{identityKey{}: id}}
+}
+
+func identityOf(perms *gossh.Permissions) (identity, bool) {
+	if perms == nil {
+		return identity{}, false
+	}
+	id, ok := perms.ExtraData[identityKey{}].(identity)
+	return id, ok
+}
+
+// checkPassword tells whether password is the user's. A hash of the same cost
+// is computed whether or not there is such a user and whether or not he has a
+// password, so that the time tells nothing; one at a time for each source,
+// and few at a time for all, because each takes 19 MiB.
+func (c *conn) checkPassword(name string, password []byte) (bool, error) {
+	user, known := c.srv.lookup(name)
+	hash := user.Password
+	if !known || hash == "" {
+		hash, known = users.DummyHash(), false
+	}
+	if len(password) > maxPassword {
+		password, known = password[:maxPassword], false
+	}
+	free, err := c.hashTurn(c.ctx)
+	if err != nil {
+		return false, fmt.Errorf("wait to check a password: %w", err)
+	}
+	defer free()
+	ok, err := users.Verify(hash, string(password))
+	if err != nil {
+		c.srv.logf("password of %s: %v", quoteName(name), err)
+		return false, nil
+	}
+	return ok && known, nil
+}
+
+// hashTurn waits until this source and this process may compute a hash.
+func (c *conn) hashTurn(ctx context.Context) (free func(), err error) {
+	for _, gate := range []chan struct{}{c.slot.src.hash, c.srv.hashing} {
+		select {
+		case gate <- struct{}{}:
+			defer func() {
+				if err != nil {
+					<-gate
+				}
+			}()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return func() { <-c.srv.hashing; <-c.slot.src.hash }, nil
+}
+
+// hasKey reports whether key stands among the user's lines. A line with an
+// option counts for nothing: an option that is not enforced would be a hole.
+func hasKey(user users.User, key gossh.PublicKey) bool {
+	if _, isCert := key.(*gossh.Certificate); isCert || weakRSA(key) {
+		return false
+	}
+	want := key.Marshal()
+	for _, line := range user.Keys {
+		have, _, options, _, err := gossh.ParseAuthorizedKey([]byte(line))
+		if err == nil && len(options) == 0 && bytes.Equal(have.Marshal(), want) {
+			return true
+		}
+	}
+	return false
+}
+
+func weakRSA(key gossh.PublicKey) bool {
+	crypto, ok := key.(gossh.CryptoPublicKey)
+	if !ok {
+		return false
+	}
+	r, ok := crypto.CryptoPublicKey().(*rsa.PublicKey)
+	return ok && r.N.BitLen() < minRSABits
+}
+
+// keyBlob is the part of an authorized_keys line that is the key itself.
+func keyBlob(key gossh.PublicKey) string {
+	return strings.TrimSpace(string(gossh.MarshalAuthorizedKey(key)))
+}
+
+// still reports whether an identity holds: the user is there, and so is the
+// key that he came with.
+func (s *Server) still(id identity) (users.User, bool) {
+	user, ok := s.lookup(id.name)
+	if !ok || id.blob == "" {
+		return user, ok
+	}
+	for _, line := range user.Keys {
+		if strings.Contains(line, id.blob) {
+			return user, true
+		}
+	}
+	return user, false
+}
+
+// newGlider returns the gliderlabs server behind the filter: nothing of its
+// login is used, it knows one kind of channel, no global request and no
+// subsystem.
+func (s *Server) newGlider() *gliderssh.Server {
+	g := &gliderssh.Server{
+		Handler:           s.handle,
+		ChannelHandlers:   map[string]gliderssh.ChannelHandler{"session": s.openChannel},
+		RequestHandlers:   map[string]gliderssh.RequestHandler{},
+		SubsystemHandlers: map[string]gliderssh.SubsystemHandler{},
+		ServerConfigCallback: func(ctx gliderssh.Context) *gossh.ServerConfig {
+			return ctx.Value(connKey{}).(*conn).serverConfig()
+		},
+	}
+	for _, key := range s.host.HostKeys {
+		g.AddHostKey(key)
+	}
+	// nc is what we gave to HandleConn.
+	g.ConnCallback = func(ctx gliderssh.Context, nc netConn) netConn {
+		ctx.SetValue(connKey{}, nc.(*conn))
+		return nc
+	}
+	return g
+}

@@ -1,0 +1,259 @@
+package shell
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// feed gives bytes to a guard at a prompt; the Enter after a Ctrl-C is shown
+// as !.
+func feed(g *guard, in string) (string, error) {
+	var out []byte
+	for i := range len(in) {
+		next, interrupt, err := g.step(in[i], out)
+		if err != nil {
+			return "", err
+		}
+		out = next
+		if interrupt {
+			out = g.interrupt(out)
+		}
+	}
+	return strings.ReplaceAll(string(out), string(rune(endInterrupted)), "!"), nil
+}
+
+func TestGuard(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"text", "status\r", "status\r"},
+		{"CR LF is one Enter", "a\r\nb\r", "a\rb\r"},
+		{"LF alone is Enter", "a\nb\n", "a\rb\r"},
+		{"two Enters", "a\r\rb", "a\r\rb"},
+		{"Ctrl-C", "worker ki\x03", "worker ki\x05^C!"},
+		{"Ctrl-C in a paste", pasteBegin + "rm\x03", pasteBegin + "rm" + pasteEnd + "\x05^C!"},
+		{"Ctrl-C in an escape sequence", "\x1b[1\x03x", "\x05^C!x"},
+		{"Ctrl-D passes", "\x04", "\x04"},
+		{"NUL is dropped", "a\x00b", "ab"},
+		{"arrows", "\x1b[A\x1b[B\x1b[C\x1b[D", "\x1b[A\x1b[B\x1b[C\x1b[D"},
+		{"arrows, application mode", "\x1bOA\x1bOD", "\x1b[A\x1b[D"},
+		{"Home and End", "\x1b[H\x1b[F\x1b[1~\x1b[4~\x1b[7~\x1b[8~\x1bOH\x1bOF", strings.Repeat("\x1b[H\x1b[F", 4)},
+		{"Delete", "\x1b[3~", "\x1b[3~"},
+		{"words", "\x1b[1;5C\x1b[1;5D\x1bf\x1bb", "\x1b[1;3C\x1b[1;3D\x1b[1;3C\x1b[1;3D"},
+		{"Alt-Backspace", "\x1b\x7f", "\x17"},
+		{"function keys do nothing", "a\x1bOP\x1b[15~\x1b[[Ab", "ab"},
+		{"Enter in an escape sequence", "\x1b[1\ra", "\ra"},
+		{"a new escape sequence", "\x1b[1\x1b[A", "\x1b[A"},
+		{"long escape sequence", "\x1b[" + strings.Repeat("0", 40) + "x", strings.Repeat("0", 10) + "x"},
+		{"paste", pasteBegin + "a\tb\x1b[A\x01\x04c\rd" + pasteEnd + "e", pasteBegin + "a\tbc\rd" + pasteEnd + "e"},
+		{"runes", "jü漢😀", "jü漢😀"},
+		{"broken UTF-8", "a\xff\xfeb\xc3(c\xe2\x82", "ab(c"},
+		{"rune after a broken one", "\xe2\xc3\xbc", "ü"},
+		{"the error rune and C1", "a\uFFFD\u0085\u009bb", "ab"},
+	} {
+		got, err := feed(&guard{}, tt.in)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func FuzzGuard(f *testing.F) {
+	for _, seed := range []string{
+		"status\r\n", "\x1b[200~a\x1b[201~\r", "\x1b[1;5C\x1bOH\x03", "\xff\xc3\x03\x00", "\x1b[" + strings.Repeat("0", 300),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		g := &guard{}
+		out, err := feed(g, string(in))
+		if err != nil {
+			if len(in) <= maxUnbroken {
+				t.Errorf("%d bytes: %v", len(in), err)
+			}
+			return
+		}
+		if !utf8.ValidString(out) || strings.ContainsAny(out, "\x00\x03\n\uFFFD") {
+			t.Errorf("%q gives %q", in, out)
+		}
+		if len(g.seq) > maxEscape || len(g.text) >= utf8.UTFMax {
+			t.Errorf("%q: %d and %d bytes are kept", in, len(g.seq), len(g.text))
+		}
+		// Every escape sequence that comes out is whole and known to x/term.
+		for _, seq := range strings.Split(out, "\x1b")[1:] {
+			if !knownSequence(seq) {
+				t.Errorf("%q gives ESC %q", in, seq)
+			}
+		}
+	})
+}
+
+func knownSequence(seq string) bool {
+	for _, known := range []string{"[A", "[B", "[C", "[D", "[H", "[F", "[3~", "[1;3C", "[1;3D", "[200~", "[201~"} {
+		if strings.HasPrefix(seq, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// ESC and then 255 times 0: x/term fills its 256 bytes, reads into an empty
+// slice for ever, and is deaf to the end of the input.
+func TestF1_long_escape(t *testing.T) {
+	f := start(t, Config{})
+	term := f.terminal("viewer", "look")
+	term.send("\x1b" + strings.Repeat("0", 255) + "\x15foo 1\r")
+	term.expect("foo\r\n1\r\n")
+	term.send("\x1b[" + strings.Repeat("0", 100_000/2) + "\x15foo 2\r")
+	term.expect("foo\r\n2\r\n")
+	term.send("exit\r")
+	if status := term.wait(); status != 0 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// ESC [200~ and then 100 MB: x/term honours a paste that was never asked for
+// and keeps all of it.
+func TestF2_unfinished_paste(t *testing.T) {
+	f := start(t, Config{})
+	term := f.terminal("viewer", "look")
+	term.send(pasteBegin)
+	block := bytes.Repeat([]byte("x"), 16<<10)
+	sent := 0
+	for range 100 << 20 / len(block) {
+		n, err := term.in.Write(block)
+		sent += n
+		if err != nil {
+			break
+		}
+	}
+	if sent > 8<<20 { // the window of ssh takes 2 MB
+		t.Errorf("%d bytes were taken", sent)
+	}
+	eventually(t, "the record", func() bool { return len(f.audit.events(EventDropped)) == 1 })
+}
+
+// A million bytes without Enter, not in a paste.
+func TestF3_long_line(t *testing.T) {
+	in := newInput(func() {})
+	in.begin()
+	r := io.LimitReader(endless('x'), 1<<20)
+	done := make(chan error, 1)
+	go func() { done <- in.pump(r) }()
+	buf := make([]byte, 256)
+	read := 0
+	for {
+		n, err := in.take(buf)
+		read += n
+		if err != nil {
+			break
+		}
+		if n == 0 {
+			<-in.ready
+		}
+	}
+	if err := <-done; !errors.Is(err, errUnbroken) || read > maxUnbroken {
+		t.Errorf("%v after %d bytes", err, read)
+	}
+}
+
+type endless byte
+
+func (e endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(e)
+	}
+	return len(p), nil
+}
+
+func TestInputInterruptsACommand(t *testing.T) {
+	interrupts := 0
+	in := newInput(func() { interrupts++ })
+	if err := in.put([]byte("typed ahead\r\x03next\r")); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 100)
+	in.begin()
+	n, err := in.take(buf)
+	if got := string(buf[:n]); got != "next\r" || err != nil || interrupts != 1 {
+		t.Errorf("%q, %v, %d interrupts", got, err, interrupts)
+	}
+	if in.end() {
+		t.Error("the line counts as interrupted")
+	}
+}
+
+func TestInputTakesLineByLine(t *testing.T) {
+	in := newInput(func() {})
+	in.begin()
+	if err := in.put([]byte("one\rtw\x03three")); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 100)
+	for _, want := range []struct {
+		text        string
+		interrupted bool
+	}{{"one\r", false}, {"tw\x05^C\r", true}, {"three", false}} {
+		in.begin()
+		n, _ := in.take(buf)
+		if got := string(buf[:n]); got != want.text || in.end() != want.interrupted {
+			t.Errorf("%q, want %+v", got, want)
+		}
+	}
+}
+
+func TestTypeAheadIsBounded(t *testing.T) {
+	in := newInput(func() {})
+	var err error
+	for i := 0; err == nil && i < 100; i++ {
+		err = in.put(bytes.Repeat([]byte("x\r"), 1<<10))
+	}
+	if !errors.Is(err, errTypeAhead) {
+		t.Errorf("%v, want %v", err, errTypeAhead)
+	}
+}
+
+func TestPumpPassesErrorsOn(t *testing.T) {
+	in := newInput(func() {})
+	in.begin()
+	broken := errors.New("broken")
+	if err := in.pump(io.MultiReader(strings.NewReader("a\r"), iotest.ErrReader(broken))); err != nil {
+		t.Errorf("pump: %v", err)
+	}
+	buf := make([]byte, 10)
+	if n, err := in.take(buf); n != 2 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := in.take(buf); !errors.Is(err, broken) {
+		t.Errorf("%v, want %v", err, broken)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	h := (&histories{}).of("viola")
+	for _, line := range []string{"status", "status", "", "  ", " secret", "reload"} {
+		h.keep(line)
+	}
+	h.Add("an answer")
+	if diff := cmp.Diff([]string{"status", "reload"}, h.list()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if h.At(0) != "reload" || h.At(1) != "status" || h.At(2) != "" || h.At(-1) != "" {
+		t.Errorf("At: %q %q %q", h.At(0), h.At(1), h.At(2))
+	}
+	for i := range 3 * maxHistory {
+		h.keep(time.Duration(i).String())
+	}
+	if h.Len() != maxHistory {
+		t.Errorf("%d lines are kept", h.Len())
+	}
+}

@@ -1,0 +1,306 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
+	"github.com/norestart/norestart/internal/ipc"
+)
+
+// Run is what a pool's workers do. It is called once in each worker process
+// and should call [Worker.Ready] when it serves. ctx ends when the worker is
+// asked to drain. When Run returns, the process exits: with status 0 for nil,
+// else 1 and the error as its last line.
+type Run func(ctx context.Context, w *Worker) error
+
+// Worker is the process that fills a slot. Its methods may be called from any
+// goroutine.
+type Worker struct {
+	boot      ipc.Boot
+	conn      *ipc.Conn // the lasting conversation with the primary
+	listeners map[string]*listener
+	handlers  handlers
+	local     chan *LocalCall
+
+	soft, hard     context.Context
+	askDrain, cut  context.CancelFunc
+	draining       sync.Once
+	drain          ipc.Drain // set before soft ends
+	ready          sync.Once
+	readyErr       error
+	requests       atomic.Int64
+	finished, lost atomic.Int64 // connections, over the drain
+	wg             sync.WaitGroup
+}
+
+// ID is POOL/SLOT, as in "web/2".
+func (w *Worker) ID() string { return fmt.Sprintf("%s/%d", w.boot.Pool, w.boot.Slot) }
+
+// Cluster is the name of the cluster.
+func (w *Worker) Cluster() string { return w.boot.Cluster }
+
+// Version is the version of norestart that the primary runs.
+func (w *Worker) Version() string { return w.boot.Version }
+
+// Pool is the name of the worker's pool.
+func (w *Worker) Pool() string { return w.boot.Pool }
+
+// Slot is the worker's place in its pool, from 0.
+func (w *Worker) Slot() int { return w.boot.Slot }
+
+// Generation numbers the version of the pool's code that this worker is.
+func (w *Worker) Generation() int { return w.boot.Generation }
+
+// Incarnation numbers the processes of the cluster; none is used twice.
+func (w *Worker) Incarnation() uint64 { return w.boot.Incarnation }
+
+// StateDir is the state directory of the cluster.
+func (w *Worker) StateDir() string { return w.boot.State }
+
+// Context ends when what still runs is to be cut: at the end of the time to
+// drain, or at a second TERM. Use it for work that may go on during the drain.
+func (w *Worker) Context() context.Context { return w.hard }
+
+// Final reports whether the worker drains because the whole cluster stops. It
+// is of use only after the context of Run has ended.
+func (w *Worker) Final() bool {
+	<-w.soft.Done()
+	return w.drain.Final
+}
+
+// Ready tells the primary that the worker serves: now the one that it replaces
+// retires. Only the first call counts.
+func (w *Worker) Ready() error {
+	w.ready.Do(func() {
+		if err := w.conn.Send(ipc.SendTimeout, ipc.TypeReady, nil); err != nil {
+			w.readyErr = fmt.Errorf("tell the primary: %w", err)
+		}
+	})
+	return w.readyErr
+}
+
+// Control is the cluster in the name of user. It is refused unless the pool
+// has a grant.
+func (w *Worker) Control(user string) control.Control {
+	return &ipc.Client{Dial: w.dial, Hello: w.hello(), User: user}
+}
+
+func (w *Worker) dial(ctx context.Context) (*net.UnixConn, error) {
+	return inherit.DialUnix(ctx, filepath.Join(w.boot.Run, ipc.WorkerSocket))
+}
+
+func (w *Worker) hello() ipc.Hello {
+	return ipc.Hello{Worker: w.ID(), Generation: w.boot.Generation, Incarnation: w.boot.Incarnation, Secret: w.boot.Secret}
+}
+
+// Main is the whole life of a worker process: fd is the descriptor of its boot
+// message. It returns when run has returned and everything that it started has
+// ended.
+func Main(fd int, run Run) error {
+	boot, err := readBoot(fd)
+	if err != nil {
+		return err
+	}
+	w, err := join(boot)
+	if err != nil {
+		return err
+	}
+	defer w.leave()
+	w.wg.Go(w.receive)
+	w.wg.Go(w.beat)
+	w.wg.Go(w.signals)
+	return w.work(run)
+}
+
+// Leave is for a worker that ends by its own wish: it drains as if it had been
+// asked to, after the primary has been told to send new connections elsewhere.
+// What becomes of the slot is the pool's policy. In a worker that drains
+// already it does nothing.
+func (w *Worker) Leave() {
+	if w.soft.Err() != nil {
+		return
+	}
+	_ = w.conn.Send(ipc.SendTimeout, ipc.TypeLeaving, nil) // without a primary nobody sends work
+	w.startDrain(ipc.Drain{Linger: true, LameDuck: control.DefaultLameDuck, Deadline: control.DefaultDrainTimeout})
+}
+
+// work runs the application's function and tells the primary how it ended.
+func (w *Worker) work(run Run) error {
+	err := run(w.soft, w)
+	if w.soft.Err() != nil && errors.Is(err, w.soft.Err()) {
+		err = nil // it ended because it was asked to
+	}
+	_ = w.conn.Send(ipc.SendTimeout, ipc.TypeDrained, ipc.Drained{Finished: int(w.finished.Load()), Cut: int(w.lost.Load())}) // the exit tells as well
+	return err
+}
+
+// readBoot reads who this process is.
+func readBoot(fd int) (ipc.Boot, error) {
+	var b ipc.Boot
+	if err := unix.SetNonblock(fd, false); err != nil { // it holds the whole message
+		return b, fmt.Errorf("read the boot message: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "boot")
+	defer f.Close()
+	if err := ipc.ReadBoot(f, &b); err != nil {
+		return b, fmt.Errorf("read the boot message: %w", err)
+	}
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0) // a pinned binary is shown as a number without it
+	return b, nil
+}
+
+// join opens the listeners and the conversation with the primary.
+func join(b ipc.Boot) (*Worker, error) {
+	w := &Worker{boot: b, listeners: make(map[string]*listener), local: make(chan *LocalCall)}
+	w.soft, w.askDrain = context.WithCancel(context.Background())
+	w.hard, w.cut = context.WithCancel(context.Background())
+	for _, in := range b.Listeners {
+		ln, err := inherit.Listener(in.FD)
+		if err != nil {
+			return nil, fmt.Errorf("listener %s: %w", in.Name, err)
+		}
+		w.listeners[in.Name] = newListener(ln)
+	}
+	h := w.hello()
+	h.Purpose = ipc.PurposeControl
+	ctx, cancel := context.WithTimeout(context.Background(), ipc.HelloTimeout)
+	defer cancel()
+	conn, _, err := ipc.Open(ctx, w.dial, h)
+	if err != nil {
+		return nil, fmt.Errorf("join the cluster: %w", err)
+	}
+	conn.Trust(true)
+	w.conn = conn
+	return w, nil
+}
+
+func (w *Worker) leave() {
+	w.startDrain(ipc.Drain{})
+	w.cut()
+	_ = w.conn.Close()
+	w.wg.Wait()
+}
+
+// receive does what the primary asks. Without a primary the worker ends.
+func (w *Worker) receive() {
+	for {
+		m, err := w.conn.Receive(0)
+		if err != nil {
+			w.startDrain(withoutPrimary)
+			return
+		}
+		switch m.Type {
+		case ipc.TypeDrain:
+			var d ipc.Drain
+			if m.Decode(&d) == nil {
+				w.askedToDrain(d)
+			}
+		case ipc.TypeInvite:
+			var i ipc.Invite
+			if m.Decode(&i) == nil {
+				w.wg.Go(func() { w.take(i) })
+			}
+		case ipc.TypeSession:
+			w.takeLocal(&m)
+		}
+		m.Discard()
+	}
+}
+
+// withoutPrimary is how a worker drains that has nobody to ask it.
+var withoutPrimary = ipc.Drain{LameDuck: control.DefaultLameDuck, Deadline: 10 * time.Second, Final: true}
+
+// askedToDrain begins the drain, or hastens it.
+func (w *Worker) askedToDrain(d ipc.Drain) {
+	if w.startDrain(d); d.Final && d.Deadline > 0 {
+		w.cutAfter(d.Deadline)
+	}
+}
+
+// startDrain ends the worker's taking of work; only the first call counts.
+func (w *Worker) startDrain(d ipc.Drain) {
+	w.draining.Do(func() {
+		w.drain = d
+		w.askDrain()
+		if d.Deadline > 0 {
+			w.cutAfter(d.Deadline)
+		}
+		w.wg.Go(w.stopListening)
+	})
+}
+
+func (w *Worker) cutAfter(d time.Duration) {
+	timer := time.AfterFunc(d, w.cut)
+	context.AfterFunc(w.hard, func() { timer.Stop() })
+}
+
+// stopListening closes the listeners: at once when a successor accepts on the
+// same sockets, else when what was on its way to them has come.
+func (w *Worker) stopListening() {
+	if w.drain.Linger {
+		select {
+		case <-time.After(w.drain.LameDuck):
+		case <-w.hard.Done():
+		}
+	}
+	for _, ln := range w.listeners {
+		_ = ln.Close() // it may be closed already
+	}
+	_ = w.conn.Send(ipc.SendTimeout, ipc.TypeClosed, nil) // without a primary nobody waits for it
+}
+
+// beat tells the primary that this program runs.
+func (w *Worker) beat() {
+	every := w.boot.Beat
+	if every <= 0 {
+		every = control.DefaultBeat
+	}
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		b := ipc.Beat{Requests: w.requests.Load()}
+		for _, ln := range w.listeners {
+			b.Connections += ln.open()
+		}
+		if w.conn.Send(ipc.SendTimeout, ipc.TypeBeat, b) != nil {
+			return
+		}
+		select {
+		case <-t.C:
+		case <-w.hard.Done():
+			return
+		}
+	}
+}
+
+// signals: TERM asks to drain, a second one cuts.
+func (w *Worker) signals() {
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, syscall.SIGTERM)
+	defer signal.Stop(c)
+	for {
+		select {
+		case <-w.hard.Done():
+			return
+		case <-c:
+			if w.soft.Err() != nil {
+				w.cut()
+				return
+			}
+			w.Leave()
+		}
+	}
+}
