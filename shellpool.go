@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	gossh "golang.org/x/crypto/ssh"
-
 	"github.com/norestart/norestart/certs"
 	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/internal/users"
@@ -49,7 +47,7 @@ func (app App) shellHost(w *worker.Worker) (shell.Host, *os.File, error) {
 	if err != nil {
 		return h, nil, err
 	}
-	h.HostKeys = []gossh.Signer{key}
+	h.HostKeys = append(h.HostKeys, key)
 	if h.TLS, err = certs.ServerTLS(state, []string{hostOf(app.Shell.Addr())}); err != nil {
 		return h, nil, err
 	}

@@ -7,8 +7,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,22 +79,28 @@ func TestServerTLSRenews(t *testing.T) {
 // handshake connects a client to a server with cfg and reports its error.
 func handshake(t *testing.T, server, client *tls.Config) error {
 	t.Helper()
-	a, b := net.Pipe()
-	defer b.Close()
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", server)
+	if err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer a.Close()
-		conn := tls.Server(a, server)
-		if conn.Handshake() == nil {
-			_, _ = io.Copy(io.Discard, conn)
+		conn, err := ln.Accept()
+		if err != nil {
+			t.Error(err)
+			return
 		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.Copy(io.Discard, conn) // shakes hands, and waits for the end
 	}()
-	conn := tls.Client(b, client)
-	err := conn.HandshakeContext(t.Context())
-	b.Close()
+	conn, err := (&tls.Dialer{Config: client}).DialContext(t.Context(), "tcp", ln.Addr().String())
+	if err == nil {
+		err = conn.Close()
+	}
 	<-done
-	return err
+	return errors.Join(err, ln.Close())
 }
 
 func TestServerTLSHandshake(t *testing.T) {

@@ -24,7 +24,8 @@ type calls struct {
 type question struct {
 	worker string
 	ipc.Question
-	reply chan control.CallReply // size 1
+	reply chan control.CallReply // has room for every worker's
+	over  context.Context        // ends when nobody waits any more
 }
 
 func (c *calls) add(q *question) string {
@@ -64,6 +65,7 @@ func (c *calls) take(conn *ipc.Conn, token, worker string) {
 	if q == nil {
 		return // it came too late
 	}
+	defer context.AfterFunc(q.over, func() { _ = conn.Close() })()
 	r := control.CallReply{Worker: worker}
 	if err := converse(conn, q, &r); err != nil {
 		r.Error = err.Error()
@@ -94,7 +96,9 @@ func (a as) Call(ctx context.Context, r control.CallRequest, fn func(control.Cal
 	if r.Timeout <= 0 {
 		r.Timeout = control.DefaultCallTimeout
 	}
-	asked, err := a.invite(ctx, r)
+	over, cancel := context.WithCancel(ctx)
+	defer cancel()
+	asked, err := a.invite(over, r)
 	if err != nil {
 		return err
 	}
@@ -104,8 +108,7 @@ func (a as) Call(ctx context.Context, r control.CallRequest, fn func(control.Cal
 	for len(asked.waiting) > 0 {
 		select {
 		case reply := <-asked.replies:
-			asked.waiting = slices.DeleteFunc(asked.waiting, func(w string) bool { return w == reply.Worker })
-			if err := fn(reply); err != nil {
+			if err := asked.answered(reply, fn); err != nil {
 				return err
 			}
 		case <-deadline.C:
@@ -124,7 +127,18 @@ type round struct {
 	replies chan control.CallReply
 }
 
-func (r round) silent(after time.Duration, fn func(control.CallReply) error) error {
+func (r *round) answered(reply control.CallReply, fn func(control.CallReply) error) error {
+	r.waiting = slices.DeleteFunc(r.waiting, func(w string) bool { return w == reply.Worker })
+	return fn(reply)
+}
+
+// silent names those that have not answered in time.
+func (r *round) silent(after time.Duration, fn func(control.CallReply) error) error {
+	for len(r.replies) > 0 { // they came together with the deadline
+		if err := r.answered(<-r.replies, fn); err != nil {
+			return err
+		}
+	}
 	for _, w := range r.waiting {
 		if err := fn(control.CallReply{Worker: w, Error: fmt.Sprintf("no answer within %v", after)}); err != nil {
 			return err
@@ -145,7 +159,7 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 			if !s.cur.serves() || run == nil || run.conv == nil {
 				continue
 			}
-			q := &question{worker: s.id(), reply: asked.replies, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout}}
+			q := &question{worker: s.id(), reply: asked.replies, over: ctx, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout}}
 			token := a.p.calls.add(q)
 			asked.waiting, asked.tokens = append(asked.waiting, s.id()), append(asked.tokens, token)
 			if !run.conv.send(ipc.TypeInvite, ipc.Invite{Token: token}) {

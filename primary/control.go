@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -93,7 +94,7 @@ func (a as) Workers(ctx context.Context) ([]control.WorkerInfo, error) {
 		for _, p := range l.pools {
 			for _, s := range p.seats {
 				if s.visible() {
-					all = append(all, s.info(time.Now()))
+					all = append(all, brief(s.info(time.Now())))
 				}
 			}
 		}
@@ -103,6 +104,14 @@ func (a as) Workers(ctx context.Context) ([]control.WorkerInfo, error) {
 		measure(&workers[i])
 	}
 	return workers, err
+}
+
+// brief leaves out what would make a list of many workers larger than a message.
+func brief(w control.WorkerInfo) control.WorkerInfo {
+	if w.LastExit != nil {
+		w.LastExit.Lines = nil // info made a copy of the exit
+	}
+	return w
 }
 
 // measure adds what only the kernel knows; outside the loop, for it reads files.
@@ -204,8 +213,7 @@ func signalNumber(name string) (syscall.Signal, error) {
 	if sig := unix.SignalNum(full); sig != 0 {
 		return sig, nil
 	}
-	var n int
-	if _, err := fmt.Sscanf(name, "%d", &n); err == nil && unix.SignalName(syscall.Signal(n)) != "" {
+	if n, err := strconv.Atoi(name); err == nil && unix.SignalName(syscall.Signal(n)) != "" {
 		return syscall.Signal(n), nil
 	}
 	return 0, &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("no signal %q", name)}
@@ -229,17 +237,32 @@ type progress struct {
 	news   <-chan struct{}
 }
 
+// since is what is new about a job for one who has seen so many events.
+func (j *job) since(seen int, id string) (progress, error) {
+	if j == nil {
+		return progress{}, noJob(id)
+	}
+	return progress{j.value(), append([]control.JobEvent(nil), j.events[seen:]...), j.news}, nil
+}
+
+// hasEnded tells whether the loop has, so that nobody changes its last state.
+func (p *Primary) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // FollowJob implements [control.Control].
 func (a as) FollowJob(ctx context.Context, id string, fn func(control.JobEvent) error) (control.Job, error) {
 	seen := 0
 	for {
-		p, err := ask(ctx, a.p, func(l *loop) (progress, error) {
-			j, err := l.job(id)
-			if err != nil {
-				return progress{}, err
-			}
-			return progress{j.value(), append([]control.JobEvent(nil), j.events[seen:]...), j.news}, nil
-		})
+		p, err := ask(ctx, a.p, func(l *loop) (progress, error) { return findJob(l.jobs, id).since(seen, id) })
+		if errors.Is(err, errEnded) && a.p.hasEnded() { // most likely by this very job
+			p, err = findJob(a.p.last, id).since(seen, id)
+		}
 		if err != nil {
 			return control.Job{}, err
 		}

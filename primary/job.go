@@ -30,6 +30,7 @@ type work interface {
 
 const (
 	keptJobs      = 20
+	maxRunning    = 64   // at once: those that take no pool are bounded by nothing else
 	keptJobEvents = 4096 // reload of 512 workers with an event or two each
 )
 
@@ -42,6 +43,9 @@ func (l *loop) begin(kind, what, owner string, pools []*pool, w work) (*job, err
 		if p.job != nil {
 			return nil, busy(p.job.Job)
 		}
+	}
+	if r := l.running(); len(r) >= maxRunning {
+		return nil, busy(r[0].Job)
 	}
 	l.lastJob++
 	j := &job{work: w, news: make(chan struct{})}
@@ -90,12 +94,23 @@ func (l *loop) forgetJobs() {
 }
 
 func (l *loop) job(id string) (*job, error) {
-	for _, j := range l.jobs {
+	if j := findJob(l.jobs, id); j != nil {
+		return j, nil
+	}
+	return nil, noJob(id)
+}
+
+func findJob(all []*job, id string) *job {
+	for _, j := range all {
 		if j.ID == id {
-			return j, nil
+			return j
 		}
 	}
-	return nil, &control.Error{Code: control.ErrNoJob.Code, Message: fmt.Sprintf("no job %q", id), Hint: control.ErrNoJob.Hint}
+	return nil
+}
+
+func noJob(id string) error {
+	return &control.Error{Code: control.ErrNoJob.Code, Message: fmt.Sprintf("no job %q", id), Hint: control.ErrNoJob.Hint}
 }
 
 // step tells those who follow the job of one step of it.

@@ -1,6 +1,7 @@
 package primary
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,7 +29,17 @@ func (l *loop) started(s *seat, inc uint64, p proc.Process) {
 // spawnFailed takes in that a process could not be started at all.
 func (l *loop) spawnFailed(s *seat, inc uint64, err error) {
 	l.fail(s, inc, control.Exit{Time: time.Now(), Generation: s.runs[inc].number, Incarnation: inc, Code: -1, Reason: "could not be started: " + err.Error()})
-	l.step(s, input{kind: hSpawnFailed, inc: inc})
+	l.step(s, input{kind: hSpawnFailed, inc: inc, passing: passes(err)})
+}
+
+// passes tells whether the machine, not the program, is why a start failed.
+func passes(err error) bool {
+	for _, e := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ETXTBSY} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // exited takes in that a process has been reaped.
@@ -105,12 +116,20 @@ const quietBeats = 3
 
 // checkBeats finds the workers that have fallen silent: stopped, swapped out,
 // or stuck in a way that only a look at the process could tell.
+//
+// Beats that came while the primary itself stood still (SIGSTOP, Ctrl-Z, a
+// paused machine) wait in their sockets: that time counts for nobody's silence.
 func (l *loop) checkBeats(now time.Time) {
+	away := now.Sub(l.looked) - tickEvery
+	l.looked = now
 	for _, p := range l.pools {
 		for _, s := range p.seats {
 			for inc, r := range s.runs {
 				if r.conv == nil || r.heard.IsZero() {
 					continue
+				}
+				if away > tickEvery {
+					r.heard = now
 				}
 				l.checkBeat(s, inc, r, now.Sub(r.heard))
 			}

@@ -23,10 +23,11 @@ type loop struct {
 	news  *journal[control.Event]
 
 	pools    []*pool
-	lastInc  uint64
-	jobs     []*job // running first came first, then the ended ones kept
+	counter  *counter
+	jobs     []*job // in the order in which they began
 	lastJob  int
 	since    time.Time
+	looked   time.Time // when checkBeats looked last
 	stopping bool
 	ended    bool
 	greeted  bool // the line that all is ready has been printed
@@ -34,8 +35,9 @@ type loop struct {
 
 // run takes in events until the cluster has stopped.
 func (l *loop) run(events <-chan event) {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	l.looked = time.Now()
 	l.reconcile()
 	for !l.ended {
 		select {
@@ -47,6 +49,9 @@ func (l *loop) run(events <-chan event) {
 		l.reconcile()
 	}
 }
+
+// tickEvery is how often the loop looks who is silent.
+const tickEvery = time.Second
 
 // reconcile is level-triggered: after every event it compares what is with
 // what should be, whatever the event was.
@@ -69,10 +74,14 @@ func (l *loop) reconcilePool(p *pool) {
 	for len(p.seats) < p.target {
 		p.seats = append(p.seats, newSeat(p, len(p.seats)))
 	}
+	over := l.stopping && (!p.spec.BuiltIn || l.appsIdle())
 	for i, s := range p.seats {
+		if over && !p.over { // those that may linger for the sake of their sessions, too
+			l.step(s, input{kind: hEndAll})
+		}
 		w := s.want
 		switch {
-		case l.stopping && (!p.spec.BuiltIn || l.appsIdle()):
+		case over:
 			w = wantNone
 		case i >= p.target:
 			w = wantNone
@@ -83,11 +92,12 @@ func (l *loop) reconcilePool(p *pool) {
 			l.step(s, input{kind: hWant, want: w})
 		}
 	}
+	p.over = over
 }
 
 // step lets something happen to a slot and does what follows from it.
 func (l *loop) step(s *seat, in input) {
-	in.now, in.rnd, in.fresh = time.Now(), rand.Float64(), l.lastInc+1
+	in.now, in.rnd, in.fresh = time.Now(), rand.Float64(), l.counter.next()
 	var todo []action
 	s.slot, todo = step(s.slot, s.pool.policy, in)
 	for _, a := range todo {
@@ -99,7 +109,9 @@ func (l *loop) step(s *seat, in input) {
 func (l *loop) do(s *seat, a action) {
 	switch a.kind {
 	case doSpawn:
-		l.lastInc = a.inc
+		if err := l.counter.take(); err != nil {
+			l.tell(control.Event{Kind: "cluster.trouble", Text: err.Error()})
+		}
 		l.start(s, a.inc, a.gen)
 	case doDrain:
 		l.drain(s, a)

@@ -3,8 +3,13 @@ package primary
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +19,8 @@ import (
 
 const (
 	maxLine  = 4 << 10 // bytes of a line that are kept; the rest of it is dropped
-	tailSize = 20      // last lines of a process
+	tailSize = 20      // last lines of a process …
+	tailRoom = 8 << 10 // … and bytes of them, for exits keep them
 	pipeSize = 256 << 10
 )
 
@@ -31,6 +37,7 @@ type output struct {
 	partial []byte
 	cut     bool // the rest of a line that is too long is being dropped
 	tail    []string
+	tailed  int           // bytes in tail
 	stopped chan struct{} // the reader has ended
 }
 
@@ -78,7 +85,8 @@ func (o *output) finish() []string {
 	return o.tail
 }
 
-// rest reads without waiting what is still in the pipe.
+// rest reads without waiting what is still in the pipe, and no more: somebody
+// else who holds it may go on writing for ever.
 func (o *output) rest() {
 	_ = o.file.SetReadDeadline(time.Time{})
 	raw, err := o.file.SyscallConn()
@@ -86,12 +94,14 @@ func (o *output) rest() {
 		return
 	}
 	buf := make([]byte, 4<<10)
-	for more := true; more; {
+	for left := pipeSize; left > 0; {
 		err := raw.Read(func(fd uintptr) bool {
 			n, err := unix.Read(int(fd), buf)
-			if more = err == nil && n > 0; more {
-				o.take(buf[:n])
+			if left -= n; err != nil || n <= 0 {
+				left = 0
+				return true
 			}
+			o.take(buf[:n])
 			return true
 		})
 		if err != nil {
@@ -127,23 +137,32 @@ func (o *output) line() {
 		text += " …"
 	}
 	o.partial, o.cut = o.partial[:0], false
-	if len(o.tail) == tailSize {
-		o.tail = append(o.tail[:0], o.tail[1:]...)
-	}
-	o.tail = append(o.tail, text)
+	o.remember(text)
 	o.keep.add(func(c control.Cursor) control.LogLine {
 		return control.LogLine{Cursor: c, Time: time.Now(), Worker: o.worker, Incarnation: o.inc, Text: text}
 	})
 	o.show(o.worker, text)
 }
 
+// remember keeps the last lines, within their room.
+func (o *output) remember(text string) {
+	o.tail, o.tailed = append(o.tail, text), o.tailed+len(text)
+	drop := 0
+	for len(o.tail)-drop > tailSize || o.tailed > tailRoom {
+		o.tailed -= len(o.tail[drop])
+		drop++
+	}
+	o.tail = slices.Delete(o.tail, 0, drop)
+}
+
 // console writes lines for whoever started the primary, without ever waiting
 // for a reader: lines that find no room are counted and told later.
 type console struct {
-	out   io.Writer
-	name  string
-	lines chan string
-	done  chan struct{}
+	out    io.Writer
+	name   string
+	lines  chan string
+	missed atomic.Int64 // lines that found no room
+	done   chan struct{}
 }
 
 const consoleRoom = 256
@@ -157,12 +176,16 @@ func (c *console) say(text string) {
 	select {
 	case c.lines <- c.name + ": " + text + "\n":
 	default: // the reader is too slow; log and events keep the line
+		c.missed.Add(1)
 	}
 }
 
 func (c *console) run() {
 	defer close(c.done)
 	for line := range c.lines {
+		if n := c.missed.Swap(0); n > 0 {
+			line = fmt.Sprintf("%s: %d lines are missing here, see: log\n%s", c.name, n, line)
+		}
 		_, _ = io.WriteString(c.out, line) // a console that has gone is no reason to stop
 	}
 }
@@ -175,4 +198,14 @@ func (c *console) close() {
 	case <-c.done:
 	case <-time.After(time.Second):
 	}
+}
+
+// quoted shows control characters of a worker's line as text.
+func quoted(text string) string {
+	clean := func(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 }
+	if !strings.ContainsFunc(text, clean) {
+		return text
+	}
+	q := strconv.QuoteToASCII(text)
+	return q[1 : len(q)-1]
 }

@@ -26,6 +26,7 @@ type pool struct {
 	gen         int // what a new slot runs
 	job         *job
 	failure     string // the last one, for status
+	over        bool   // the cluster stops, and it is this pool's turn
 }
 
 // keptGenerations is how many versions of a pool's code stay executable.

@@ -52,6 +52,7 @@ type Primary struct {
 	cfg    Config
 	events chan event
 	ended  chan struct{} // closed when the loop has ended
+	last   []*job        // the jobs as they were then
 	log    *journal[control.LogLine]
 	news   *journal[control.Event]
 	key    []byte
@@ -89,7 +90,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	if err := p.prepare(l); err != nil {
-		l.unlisten()
+		l.close()
 		return err
 	}
 	return p.serve(ctx, l)
@@ -152,10 +153,14 @@ func (p *Primary) post(e event) bool {
 func (p *Primary) assemble() (*loop, error) {
 	l := &loop{cfg: p.cfg, post: p.post, log: p.log, news: p.news, since: time.Now()}
 	l.spawn = &spawner{cfg: p.cfg, key: p.key, log: p.log, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	var err error
+	if l.counter, err = openCounter(p.cfg.State); err != nil {
+		return nil, err
+	}
 	for _, spec := range p.cfg.Spec.Pools {
 		pool, err := p.openPool(spec.WithDefaults())
 		if err != nil {
-			l.unlisten()
+			l.close()
 			return nil, err
 		}
 		l.pools = append(l.pools, pool)
@@ -163,9 +168,13 @@ func (p *Primary) assemble() (*loop, error) {
 	return l, nil
 }
 
-func (l *loop) unlisten() {
+// close lets go of everything that the pools hold open.
+func (l *loop) close() {
 	for _, p := range l.pools {
 		p.unlisten()
+		for _, g := range p.generations {
+			g.close()
+		}
 	}
 }
 
@@ -224,25 +233,27 @@ func (p *Primary) serve(ctx context.Context, l *loop) error {
 	l.spawn.show = func(worker, text string) { con.say(worker + ": " + quoted(text)) }
 	workers, ctl, err := p.listen()
 	if err != nil {
-		l.unlisten()
+		l.close()
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(con.run)
+	go con.run() // its end is waited for in con.close, but not for a reader that has stopped
 	wg.Go(func() { p.accept(ctx, workers, p.greetWorker) })
 	wg.Go(func() { p.accept(ctx, ctl, p.greetLocal) })
 	wg.Go(func() { p.signals(ctx) })
 	l.cfg.Console(l.listening())
 	l.run(p.events)
+	p.last = l.jobs
 	close(p.ended)
 	l.spawn.wg.Wait() // every process has been reaped: only readers of output are left
+	err = errors.Join(ignoreClosed(workers.Close()), ignoreClosed(ctl.Close()), p.unlink())
+	wg.Wait() // from here on there are no new conversations
 	p.lastWords()
 	cancel()
-	err = errors.Join(ignoreClosed(workers.Close()), ignoreClosed(ctl.Close()), p.unlink())
-	con.close()
-	wg.Wait()
 	p.talks.Wait()
+	l.close()
+	con.close()
 	return err
 }
 

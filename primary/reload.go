@@ -23,15 +23,16 @@ type cycle struct {
 	begun    bool
 	from, by int // generations
 
-	waiting []*seat   // not touched yet
-	doing   []*change // successor being prepared
-	leaving []*change // successor serves, the old process closes or drains
-	changed []*seat   // done, in order
-	canary  bool      // passed
-	cause   string    // why the cycle failed
-	lines   []string  // the last ones of who failed
-	undoing bool      // changed slots go back to the old content
-	counted int       // lines printed
+	waiting []*seat       // not touched yet
+	doing   []*change     // successor being prepared
+	leaving []*change     // successor serves, the old process closes or drains
+	changed []*seat       // done, in order
+	before  map[*seat]int // what a changed slot ran
+	canary  bool          // passed
+	cause   string        // why the cycle failed
+	lines   []string      // the last ones of who failed
+	undoing bool          // changed slots go back to the old content
+	counted int           // lines printed
 	total   int
 }
 
@@ -40,6 +41,8 @@ type change struct {
 	seat    *seat
 	inc     uint64 // the successor
 	old     uint64 // who it replaces; 0: none
+	undo    bool   // back to what the slot ran before
+	woken   bool   // the loop looks again when it has been ready for long enough
 	since   time.Time
 	told    bool // its line has been printed
 	overdue bool
@@ -62,6 +65,9 @@ func (w *reload) advance(l *loop, j *job) {
 			return
 		}
 		if c.cause != "" || j.cancelled {
+			for _, never := range w.todo[1:] {
+				never.drop()
+			}
 			c.end(l, j)
 			return
 		}
@@ -70,8 +76,16 @@ func (w *reload) advance(l *loop, j *job) {
 	l.finish(j, control.JobOK, "")
 }
 
+// drop lets go of a generation that was never begun.
+func (c *cycle) drop() {
+	if c.to != nil && !c.begun {
+		c.to.close()
+	}
+}
+
 func (c *cycle) begin(l *loop, j *job) error {
 	c.begun = true
+	c.before = make(map[*seat]int)
 	c.from = c.pool.gen
 	c.by = c.from
 	if c.to != nil {
@@ -128,7 +142,7 @@ func (c *cycle) advance(l *loop, j *job) bool {
 	if c.cause != "" || j.cancelled {
 		return true
 	}
-	if c.to != nil && c.stragglers() {
+	if c.to != nil && c.stragglers(j) {
 		return c.advance(l, j)
 	}
 	c.succeed()
@@ -137,13 +151,14 @@ func (c *cycle) advance(l *loop, j *job) bool {
 
 // stragglers finds slots that came to life with the old content meanwhile: a
 // dead one that was revived.
-func (c *cycle) stragglers() bool {
+func (c *cycle) stragglers(j *job) bool {
 	for _, s := range cyclable(c.pool) {
 		if s.cur.some() && s.cur.gen != c.by {
 			c.waiting = append(c.waiting, s)
 		}
 	}
 	c.total += len(c.waiting)
+	j.Total += len(c.waiting)
 	return len(c.waiting) > 0
 }
 
@@ -166,17 +181,17 @@ func (c *cycle) replace(l *loop) {
 		return
 	}
 	by := c.by
-	if c.to == nil && !c.undoing {
+	switch {
+	case c.undoing:
+		by = c.before[s]
+	case c.to == nil:
 		by = s.gen // the same again
 	}
-	l.step(s, input{kind: hPrepare, gen: by})
+	l.step(s, input{kind: hPrepare, gen: by, within: c.request.Timeout})
 	if !s.next.some() {
 		return
 	}
-	c.doing = append(c.doing, &change{seat: s, inc: s.next.inc, since: time.Now()})
-	if t := c.request.Timeout; t > 0 && t < c.pool.spec.ReadyTimeout {
-		l.after(s, action{kind: doTimer, timer: hReadyTimeout, inc: s.next.inc, after: t})
-	}
+	c.doing = append(c.doing, &change{seat: s, inc: s.next.inc, undo: c.undoing, since: time.Now()})
 }
 
 // prepared looks at a successor and tells whether it is in hand no more.
@@ -190,10 +205,14 @@ func (c *cycle) prepared(l *loop, j *job, ch *change) bool {
 		return false
 	}
 	if wait := c.soak() - time.Since(p.readyAt); wait > 0 {
-		l.wake(wait)
+		if !ch.woken {
+			ch.woken = true
+			l.wake(wait)
+		}
 		return false
 	}
 	ch.old, ch.since = ch.seat.cur.inc, time.Now()
+	c.before[ch.seat] = ch.seat.gen
 	l.step(ch.seat, input{kind: hCommit})
 	c.canary = true
 	c.changed = append(c.changed, ch.seat)
@@ -228,6 +247,7 @@ func (c *cycle) left(l *loop, j *job, ch *change) bool {
 		c.tell(l, j, ch)
 	}
 	if r == nil {
+		c.tellCut(j, ch)
 		return true
 	}
 	if ch.told && c.pool.spec.MaxOutgoing > 0 {
@@ -248,7 +268,7 @@ func (c *cycle) tell(l *loop, j *job, ch *change) {
 	if r := ch.seat.runs[ch.inc]; r != nil {
 		e.PID = r.pid()
 	}
-	if c.undoing {
+	if ch.undo {
 		e.Event = "rolled_back"
 		e.Text = fmt.Sprintf("worker %s rolled back: pid %d, generation %d", e.Worker, e.PID, e.Generation)
 	} else {
@@ -262,6 +282,18 @@ func (c *cycle) tell(l *loop, j *job, ch *change) {
 	j.step(e)
 }
 
+// tellCut says so when an old process had to be ended by force.
+func (c *cycle) tellCut(j *job, ch *change) {
+	e := ch.seat.failureOf(ch.old)
+	if e.Signal == "" {
+		return
+	}
+	j.step(control.JobEvent{
+		Event: "cut", Worker: ch.seat.id(), PID: e.PID, Generation: e.Generation, Error: exitText(e),
+		Text: fmt.Sprintf("worker %s: the old process, pid %d, %s", ch.seat.id(), e.PID, exitText(e)),
+	})
+}
+
 // abort gives up what is in hand and brings changed slots back.
 func (c *cycle) abort(l *loop, j *job) {
 	c.waiting = nil
@@ -273,7 +305,7 @@ func (c *cycle) abort(l *loop, j *job) {
 		return
 	}
 	c.undoing = true
-	j.note("rolling back %s to generation %d", ids(c.changed), c.from)
+	j.note("rolling back %s", ids(c.changed))
 	c.by = c.from
 	c.waiting = slices.Clone(c.changed)
 	slices.Reverse(c.waiting)
@@ -297,11 +329,13 @@ func (c *cycle) succeed() {
 // end ends the job of a cycle that failed or was cancelled, and says what runs.
 func (c *cycle) end(l *loop, j *job) {
 	what := "nothing was changed"
-	if mixed := c.mix(); c.counted > 0 {
+	switch mixed := c.mix(); {
+	case c.counted > 0:
 		what = mixed
+	case len(j.Pools) > 1:
+		what = "nothing of " + c.pool.spec.Name + " was changed"
 	}
 	if c.cause == "" {
-		j.note("cancelled: %s", what)
 		l.finish(j, control.JobCancelled, "cancelled: "+what)
 		return
 	}

@@ -44,7 +44,9 @@ type process struct {
 	readyAt time.Time
 	since   time.Time
 	ending  ending
-	reason  string // why it is ending
+	final   bool          // told for good: lasting sessions end too
+	within  time.Duration // to become ready
+	reason  string        // why it is ending
 }
 
 func (p process) some() bool { return p.inc != 0 }
@@ -126,11 +128,14 @@ type input struct {
 	inc   uint64 // whom it happened to; 0 for the slot itself
 	now   time.Time
 	want  want
-	gen   int     // to prepare
-	clean bool    // exit status 0
-	fresh uint64  // the incarnation to use if a process is started now
-	rnd   float64 // in [0,1), for the jitter
-	why   string
+	gen   int  // to prepare
+	clean bool // exit status 0
+	// passing is a start that failed for want of processes, memory or the
+	// like: it backs off, but is no failure of the program.
+	passing bool
+	within  time.Duration // for what is prepared to become ready; 0: as the policy says
+	fresh   uint64        // the incarnation to use if a process is started now
+	rnd     float64       // in [0,1), for the jitter
 }
 
 // happening is a kind of input.
@@ -222,7 +227,7 @@ func (t *transition) act(a action) { t.do = append(t.do, a) }
 var processTable = [happenings][places]func(*transition, process){
 	hReady:        {atCur: (*transition).curReady, atNext: (*transition).nextReady},
 	hExit:         {atCur: (*transition).curGone, atNext: (*transition).nextGone, atOld: (*transition).oldGone},
-	hSpawnFailed:  {atCur: (*transition).curGone, atNext: (*transition).nextGone},
+	hSpawnFailed:  {atCur: (*transition).curGone, atNext: (*transition).nextGone, atOld: (*transition).oldGone},
 	hReadyTimeout: {atCur: (*transition).tooSlow, atNext: (*transition).tooSlow},
 	hLost:         {atCur: (*transition).lost, atNext: (*transition).lost, atOld: (*transition).lost},
 	hDrainTimeout: {atOld: (*transition).overdue},

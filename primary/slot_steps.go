@@ -17,14 +17,17 @@ func (t *transition) settle() {
 		return
 	}
 	if t.hold == "" && !t.cur.some() && !t.next.some() {
-		t.cur = t.start(t.gen)
+		t.cur = t.start(t.gen, 0)
 	}
 }
 
-func (t *transition) start(gen int) process {
-	p := process{inc: t.in.fresh, gen: gen, since: t.in.now}
+func (t *transition) start(gen int, within time.Duration) process {
+	if within <= 0 {
+		within = t.pol.ReadyTimeout
+	}
+	p := process{inc: t.in.fresh, gen: gen, since: t.in.now, within: within}
 	t.act(action{kind: doSpawn, inc: p.inc, gen: gen})
-	t.act(action{kind: doTimer, timer: hReadyTimeout, inc: p.inc, after: t.pol.ReadyTimeout})
+	t.act(action{kind: doTimer, timer: hReadyTimeout, inc: p.inc, after: within})
 	return p
 }
 
@@ -48,7 +51,7 @@ func (t *transition) retire(from *process, linger bool) {
 }
 
 func (t *transition) drain(p *process, linger, final bool) {
-	p.ending = told
+	p.ending, p.final = told, final
 	t.act(action{kind: doDrain, inc: p.inc, linger: linger, final: final})
 	if t.pol.MaxOutgoing == 0 || final {
 		t.act(action{kind: doTimer, timer: hDrainTimeout, inc: p.inc, after: t.pol.LameDuck + t.pol.DrainTimeout})
@@ -74,9 +77,10 @@ func (t *transition) limitOld() {
 	t.endOldest()
 }
 
+// endOldest passes over those that have been told for good already.
 func (t *transition) endOldest() {
 	for i := range t.old {
-		if t.old[i].ending == told {
+		if t.old[i].ending == told && !t.old[i].final {
 			t.drain(&t.old[i], false, true)
 			return
 		}
@@ -85,7 +89,7 @@ func (t *transition) endOldest() {
 
 func (t *transition) endAll() {
 	for i := range t.old {
-		if t.old[i].ending == told {
+		if t.old[i].ending == told && !t.old[i].final {
 			t.drain(&t.old[i], false, true)
 		}
 	}
@@ -124,7 +128,7 @@ func (t *transition) tooSlow(p process) {
 	if p.ready || p.ending != notEnding {
 		return
 	}
-	t.kill(t.at(p), fmt.Sprintf("not ready within %v", t.pol.ReadyTimeout))
+	t.kill(t.at(p), fmt.Sprintf("not ready within %v", p.within))
 }
 
 func (t *transition) lost(p process) {
@@ -183,8 +187,10 @@ func (t *transition) giveUp(why string) {
 }
 
 func (t *transition) again(p process) {
-	t.restarts++
-	t.countExit()
+	if !t.in.passing {
+		t.restarts++
+		t.countExit()
+	}
 	if len(t.recent) > t.pol.MaxRestarts && !t.pol.lasting {
 		t.giveUp(fmt.Sprintf("ended %d times within %v", len(t.recent), t.pol.Within))
 		return
@@ -246,7 +252,7 @@ func (t *transition) revived() {
 
 func (t *transition) prepare() {
 	if t.want == wantRun && !t.next.some() {
-		t.next = t.start(t.in.gen)
+		t.next = t.start(t.in.gen, t.in.within)
 	}
 }
 

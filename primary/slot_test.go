@@ -230,7 +230,7 @@ func TestBackoffGrows(t *testing.T) {
 // always hold.
 func TestModel(t *testing.T) {
 	specs := []control.PoolSpec{{}, {Policy: control.OnFailure}, {Policy: control.Never}, {MaxOutgoing: 2}, {MaxRestarts: 1}}
-	for seed := range uint64(400) {
+	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		w := newWorld(specs[seed%uint64(len(specs))], seed%3 == 0)
 		for i := range 300 {

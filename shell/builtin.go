@@ -12,7 +12,7 @@ const groupSession = "Session"
 // builtin are the commands of the session itself.
 func builtin() []commands.Command {
 	leave := commands.Command{
-		Name: "exit", Role: commands.Viewer, Group: groupSession, Usage: "",
+		Name: "exit", Role: commands.Viewer, Group: groupSession,
 		Summary: "leave; so do .exit and Ctrl-D", Run: runExit,
 	}
 	dot := leave
@@ -51,6 +51,9 @@ func runHistory(ctx context.Context, call *commands.Call) error {
 	sess, err := sessionOf(ctx)
 	if err != nil {
 		return err
+	}
+	if sess.local() { // one command, and who gave it has no name to keep lines under
+		return nil
 	}
 	for i, line := range sess.srv.history.of(sess.who.name).list() {
 		call.Printf("%4d  %s\n", i+1, commands.Safe(line))

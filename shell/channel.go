@@ -98,13 +98,9 @@ func (c *channel) Accept() (gossh.Channel, <-chan *gossh.Request, error) {
 	}
 	c.ch = ch
 	out := make(chan *gossh.Request)
-	if !c.conn.enter() {
+	if !c.conn.start(func() { c.filter(in, out) }) {
 		return nil, nil, errClosed
 	}
-	go func() {
-		defer c.conn.leave()
-		c.filter(in, out)
-	}()
 	return ch, out, nil
 }
 
@@ -115,7 +111,7 @@ func (c *channel) filter(in <-chan *gossh.Request, out chan<- *gossh.Request) {
 	defer close(out)
 	defer c.cancel(commands.ErrHangup)
 	unstarted := time.AfterFunc(c.conn.srv.cfg.NoChannelTimeout, func() {
-		c.ch.Close() //nolint:errcheck // the connection may be gone
+		_ = c.ch.Close() // the connection may be gone
 	})
 	defer unstarted.Stop()
 	for req := range in {

@@ -28,7 +28,9 @@ func TestE1_pty_length(t *testing.T) {
 	defer ch.Close()
 	for _, payload := range [][]byte{
 		bytes.Repeat([]byte{0xff}, 4), bytes.Repeat([]byte{0xff}, 40),
-		{0xff, 0xff, 0xff, 0xfc, 0, 0, 0, 0}, {}, {0, 0, 0, 1},
+		{0xff, 0xff, 0xff, 0xfc, 0, 0, 0, 0},
+		{},
+		{0, 0, 0, 1},
 	} {
 		ok, err := ch.SendRequest("pty-req", true, payload)
 		if ok || err != nil {
@@ -134,8 +136,12 @@ func TestE4_env_flood(t *testing.T) {
 		name, value string
 		ok          bool
 	}{
-		{"LANG", "C", true}, {"LC_ALL", "C", true}, {"NO_COLOR", "1", true},
-		{"LD_PRELOAD", "x.so", false}, {"PATH", "/", false}, {"LC_", "C", false},
+		{"LANG", "C", true},
+		{"LC_ALL", "C", true},
+		{"NO_COLOR", "1", true},
+		{"LD_PRELOAD", "x.so", false},
+		{"PATH", "/", false},
+		{"LC_", "C", false},
 		{"LANG", strings.Repeat("x", 30_000), false},
 	} {
 		if err := s.Setenv(tt.name, tt.value); (err == nil) != tt.ok {

@@ -71,7 +71,7 @@ func (c *conn) expire(why error) {
 // end closes the connection for a reason. The first reason stays.
 func (c *conn) end(why error) {
 	c.cancel(why)
-	c.Conn.Close() //nolint:errcheck // nothing is left to do about it
+	_ = c.Conn.Close() // nothing is left to do about it
 }
 
 // Close closes the connection.
@@ -133,6 +133,18 @@ func (c *conn) enter() bool {
 }
 
 func (c *conn) leave() { c.work.Done() }
+
+// start runs fn on a goroutine that the connection waits for.
+func (c *conn) start(fn func()) bool {
+	if !c.enter() {
+		return false
+	}
+	go func() {
+		defer c.leave()
+		fn()
+	}()
+	return true
+}
 
 // finish waits for the goroutines of a connection that has ended.
 func (c *conn) finish() {

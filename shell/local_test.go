@@ -79,3 +79,26 @@ func TestLocalCallHangsUp(t *testing.T) {
 		}
 	}
 }
+
+// A shell worker that is replaced ends no local call either.
+func TestLocalCallOutlivesDraining(t *testing.T) {
+	f := start(t, Config{})
+	call := newCall("stuck")
+	f.local <- call
+	wait(t, "the command", f.started)
+	close(f.draining)
+	eventually(t, "the port to close", f.portClosed)
+	select {
+	case status := <-call.exit:
+		t.Errorf("ended with %d: %s", status, call.err.String())
+	default:
+	}
+	close(f.release)
+	if status := wait(t, "the call", call.exit); status != 0 || call.err.String() != "" {
+		t.Errorf("status %d, %q", status, call.err.String())
+	}
+	if err := wait(t, "Serve", f.served); err != nil {
+		t.Error(err)
+	}
+	f.served <- nil // for stop
+}

@@ -207,19 +207,24 @@ func (c *conn) checkPassword(name string, password []byte) (bool, error) {
 
 // hashTurn waits until this source and this process may compute a hash.
 func (c *conn) hashTurn(ctx context.Context) (free func(), err error) {
-	for _, gate := range []chan struct{}{c.slot.src.hash, c.srv.hashing} {
-		select {
-		case gate <- struct{}{}:
-			defer func() {
-				if err != nil {
-					<-gate
-				}
-			}()
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+	mine, all := c.slot.src.hash, c.srv.hashing
+	if err := enterGate(ctx, mine); err != nil {
+		return nil, err
 	}
-	return func() { <-c.srv.hashing; <-c.slot.src.hash }, nil
+	if err := enterGate(ctx, all); err != nil {
+		<-mine
+		return nil, err
+	}
+	return func() { <-all; <-mine }, nil
+}
+
+func enterGate(ctx context.Context, gate chan<- struct{}) error {
+	select {
+	case gate <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // hasKey reports whether key stands among the user's lines. A line with an

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,11 +12,11 @@ import (
 // waits for our acknowledgement, which the kernel delays by 40 ms. The option
 // is not lasting (tcp(7)), so it is set again after each read.
 func quickAck(c net.Conn) {
-	tcp, ok := c.(*net.TCPConn)
+	inner, ok := c.(syscall.Conn) // not *net.TCPConn: a worker's listener wraps it
 	if !ok {
 		return
 	}
-	raw, err := tcp.SyscallConn()
+	raw, err := inner.SyscallConn()
 	if err != nil {
 		return
 	}

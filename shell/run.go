@@ -44,12 +44,8 @@ func (s *session) run(q request) int {
 		s.end(errRevoked)
 		return commands.StatusDenied
 	}
-	for pending := true; pending; { // a Ctrl-C from before is not for this one
-		select {
-		case <-s.interrupts:
-		default:
-			pending = false
-		}
+	if q.mode == commands.Interactive {
+		s.forgetInterrupts()
 	}
 	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), sessionKey{}, s))
 	g := &gate{out: q.out, err: q.err, ask: q.ask}
@@ -68,6 +64,17 @@ func (s *session) run(q request) int {
 		}
 	})
 	return s.wait(q, cancel, done, g)
+}
+
+// forgetInterrupts drops a Ctrl-C from before: it is not for the next command.
+func (s *session) forgetInterrupts() {
+	for {
+		select {
+		case <-s.interrupts:
+		default:
+			return
+		}
+	}
 }
 
 // wait waits for a command and passes on what happens meanwhile.

@@ -33,18 +33,6 @@ func (c *channel) serve(sess *session) int {
 	}
 }
 
-// start runs fn on a goroutine that the connection waits for.
-func (c *conn) start(fn func()) bool {
-	if !c.enter() {
-		return false
-	}
-	go func() {
-		defer c.leave()
-		fn()
-	}()
-	return true
-}
-
 // execPlain runs one command. Its input is read only if it asks.
 func (c *channel) execPlain(sess *session) int {
 	out, errOut := sess.output(c.ch, c.conn), sess.output(c.ch.Stderr(), c.conn)

@@ -47,7 +47,7 @@ type Server struct {
 	conns    map[*conn]struct{}
 	sessions map[*session]struct{}
 	stopping bool
-	empty    chan struct{} // 1 slot: the last connection has gone
+	empty    chan struct{} // 1 slot: a connection or a session has gone
 }
 
 // New returns a server that does not serve yet. It refuses commands that
@@ -112,8 +112,8 @@ func (s *Server) lookup(name string) (users.User, bool) {
 func (s *Server) Serve(ctx context.Context, ln net.Listener, draining <-chan struct{}) error {
 	accepting, refuse := context.WithCancel(ctx)
 	defer refuse()
-	var loops sync.WaitGroup
-	loops.Go(func() {
+	var port, loops sync.WaitGroup
+	port.Go(func() {
 		select {
 		case <-draining:
 		case <-accepting.Done():
@@ -123,13 +123,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, draining <-chan str
 			s.logf("close listener: %v", err)
 		}
 	})
-	loops.Go(func() { s.accept(accepting, ln) })
+	port.Go(func() { s.accept(accepting, ln) })
 	loops.Go(func() { s.serveLocal(accepting) })
 	serving, served := context.WithCancel(context.Background())
 	var watch sync.WaitGroup
 	watch.Go(func() { s.watchUsers(serving) })
 
 	<-accepting.Done()
+	port.Wait() // what was accepted counts
 	s.drain(ctx)
 	err := s.stop(&loops)
 	served()
@@ -168,7 +169,7 @@ func (s *Server) admit(nc net.Conn) {
 	slot, err := s.limits.admit(nc.RemoteAddr())
 	if err != nil {
 		s.tellRefused(nc.RemoteAddr(), "", err)
-		nc.Close() //nolint:errcheck // it was never used
+		_ = nc.Close() // it was never used
 		return
 	}
 	quickAck(nc)
@@ -189,9 +190,7 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	if len(s.conns) == 0 {
-		poke(s.empty)
-	}
+	poke(s.empty)
 }
 
 // serve serves a connection from its first byte to its end.
@@ -231,11 +230,12 @@ func (s *Server) tellRefused(addr net.Addr, via string, why error) {
 	_ = s.audit(Record{Event: EventRefused, Via: via, From: addr.String(), Reason: why.Error()}) // nobody is let in
 }
 
-// drain waits until the last connection has ended or ctx does.
+// drain waits until the last connection and the last local call have ended, or
+// ctx does.
 func (s *Server) drain(ctx context.Context) {
 	for {
 		s.mu.Lock()
-		n := len(s.conns)
+		n := len(s.conns) + len(s.sessions)
 		s.mu.Unlock()
 		if n == 0 {
 			return

@@ -7,7 +7,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,6 +90,7 @@ func TestB1_silent_connection(t *testing.T) {
 }
 
 func isReset(err error) bool { _, ok := errors.AsType[*net.OpError](err); return ok && !isTimeout(err) }
+
 func isTimeout(err error) bool {
 	ne, ok := errors.AsType[net.Error](err)
 	return ok && ne.Timeout()
@@ -110,109 +110,6 @@ func TestB2_slow_handshake(t *testing.T) {
 	eventually(t, "the record", func() bool { return len(f.audit.events(EventRefused)) == 1 })
 	if got := f.audit.events(EventRefused)[0].Reason; got != errLoginTimeout.Error() {
 		t.Errorf("reason %q", got)
-	}
-}
-
-// Two hundred silent connections from one address must not keep others out.
-func TestB3_connection_flood(t *testing.T) {
-	l := newLimits(100, 10)
-	flood := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 66)}
-	var slots []*slot
-	for range 200 {
-		if s, err := l.admit(flood); err == nil {
-			slots = append(slots, s)
-		} else if !errors.Is(err, errCrowd) {
-			t.Fatal(err)
-		}
-	}
-	if len(slots) != 40 {
-		t.Errorf("%d connections of one source, want 40", len(slots))
-	}
-	other, err := l.admit(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 9)})
-	if err != nil {
-		t.Fatalf("another source: %v", err)
-	}
-	slots = append(slots, other)
-	for _, s := range slots {
-		s.release()
-		s.release() // twice is once
-	}
-	if l.total != 0 {
-		t.Errorf("%d connections are left", l.total)
-	}
-}
-
-func TestTurns(t *testing.T) {
-	l := newLimits(10, 1)
-	addr := &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
-	first, err1 := l.admit(addr)
-	second, err2 := l.admit(&net.TCPAddr{IP: net.ParseIP("2001:db8::2")}) // the same /64
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	if err := first.login(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ended, cancel := context.WithCancelCause(t.Context())
-	cancel(errHelloTimeout)
-	if err := second.login(ended); !errors.Is(err, errHelloTimeout) {
-		t.Errorf("out of turn: %v", err)
-	}
-	first.loggedIn()
-	if err := second.login(t.Context()); err != nil {
-		t.Error(err)
-	}
-	first.release()
-	second.release()
-}
-
-func TestPenaltyIsForgiven(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(10, 10)
-		addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}
-		s, err := l.admit(addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.penalize(penaltyAuthFail)
-		s.penalize(penaltyAuthFail)
-		if _, err := l.admit(addr); err != nil {
-			t.Errorf("10 s are not enforced: %v", err)
-		}
-		s.penalize(penaltyAuthFail)
-		if _, err := l.admit(addr); !errors.Is(err, errPenalty) {
-			t.Errorf("15 s: %v, want %v", err, errPenalty)
-		}
-		time.Sleep(15*time.Second - 1)
-		if _, err := l.admit(addr); !errors.Is(err, errPenalty) {
-			t.Errorf("enforced until it is over: %v", err)
-		}
-		time.Sleep(1)
-		if _, err := l.admit(addr); err != nil {
-			t.Errorf("after 15 s: %v", err)
-		}
-		for range 1000 {
-			s.penalize(penaltyAuthFail)
-		}
-		time.Sleep(penaltyMax)
-		if _, err := l.admit(addr); err != nil {
-			t.Errorf("after the longest penalty: %v", err)
-		}
-	})
-}
-
-func TestSourcesAreBounded(t *testing.T) {
-	l := newLimits(1<<20, 10)
-	for i := range 2 * maxSources {
-		s, err := l.admit(&net.TCPAddr{IP: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.penalize(penaltyGrace)
-		s.release()
-	}
-	if len(l.sources) > maxSources {
-		t.Errorf("%d sources are kept, want at most %d", len(l.sources), maxSources)
 	}
 }
 
@@ -357,13 +254,7 @@ func TestDraining(t *testing.T) {
 	go func() { done <- f.session(client, "baz", "21\n", nil) }()
 	wait(t, "the session", done)
 	close(f.draining)
-	eventually(t, "the port to close", func() bool {
-		nc, err := net.Dial("tcp", f.addr)
-		if err == nil {
-			nc.Close()
-		}
-		return err != nil
-	})
+	eventually(t, "the port to close", f.portClosed)
 	if got := f.session(client, "foo", "", nil); got.Out != "foo\n" {
 		t.Errorf("a kept session: %+v", got)
 	}
@@ -372,6 +263,14 @@ func TestDraining(t *testing.T) {
 		t.Error(err)
 	}
 	f.served <- nil // for stop
+}
+
+func (f *fixture) portClosed() bool {
+	nc, err := net.Dial("tcp", f.addr)
+	if err == nil {
+		nc.Close()
+	}
+	return err != nil
 }
 
 func TestStopTellsSessions(t *testing.T) {

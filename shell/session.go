@@ -66,6 +66,7 @@ func (s *Server) newSession(via, from string, who identity, gone context.Context
 func (s *session) close() {
 	s.srv.mu.Lock()
 	delete(s.srv.sessions, s)
+	poke(s.srv.empty)
 	s.srv.mu.Unlock()
 	s.end(nil)
 }

@@ -51,16 +51,12 @@ func newTerminal(sess *session, ch *channel, raw io.Writer) *terminal {
 // start begins to read what the client sends. The goroutine ends with the
 // channel, which the connection waits for.
 func (t *terminal) start() {
-	if !t.ch.conn.enter() {
-		return
-	}
-	go func() {
-		defer t.ch.conn.leave()
+	t.ch.conn.start(func() {
 		if err := t.in.pump(t.ch.ch); err != nil {
 			t.sess.drop(err)
 			t.ch.conn.end(err)
 		}
-	}()
+	})
 }
 
 // stop lets the pump end.

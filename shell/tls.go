@@ -100,6 +100,7 @@ func (sh *lineShell) serve() {
 	sess := sh.srv.newSession("tls", sh.conn.RemoteAddr().String(), who, sh.gone, nil)
 	defer sess.close()
 	defer sh.bye()
+	sh.out = sess.output(sh.tls, sh.conn)
 	fmt.Fprintln(sh.out, sh.srv.greeting(sess.gone, who.name))
 	for !sess.over() && !sess.left.Load() {
 		if _, err := io.WriteString(sh.out, "> "); err != nil {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,8 +207,8 @@ func FuzzReadLine(f *testing.F) {
 			}
 			want = append(want, text)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
+		if !slices.Equal(want, got) {
+			t.Errorf("(-want +got):\n%s", cmp.Diff(want, got))
 		}
 	})
 }

@@ -1,12 +1,14 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // Listener is the listener of that name: by default the pool's name. It is
@@ -74,6 +76,16 @@ type conn struct {
 func (c *conn) Close() error {
 	c.once.Do(func() { c.from.forget(c) })
 	return c.Conn.Close()
+}
+
+// SyscallConn gives the socket itself, for options such as TCP_QUICKACK, which
+// the admin port sets.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	inner, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return inner.SyscallConn()
 }
 
 // ReadFrom keeps sendfile(2) and splice(2), which net/http uses when the

@@ -65,19 +65,10 @@ func readLine(r io.Reader) (string, error) {
 }
 
 // prompt reads a line from the terminal without echo.
-func prompt(std streams, text string) (password string, err error) {
-	restore, err := guard(std.in)
-	if err != nil {
-		return "", err
-	}
-	defer restore()
+func prompt(std streams, text string) (string, error) {
 	fmt.Fprint(std.err, text)
-	line, err := term.ReadPassword(int(std.in.Fd()))
-	fmt.Fprintln(std.err)
-	if errors.Is(err, io.EOF) {
-		err = errors.New("the input ended")
-	}
-	return string(line), err
+	defer fmt.Fprintln(std.err)
+	return hidden(std.in, readLine)
 }
 
 // hash is the hash of a new password, for those who need nothing else of it.

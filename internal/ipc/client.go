@@ -42,8 +42,14 @@ func Open(ctx context.Context, dial func(context.Context) (*net.UnixConn, error)
 	conn := NewConn(uc)
 	conn.Trust(false)
 	h.Protocol = Version
-	if err := greet(conn, h, &w); err != nil {
-		return nil, w, errors.Join(err, conn.Close())
+	calm := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	err = greet(conn, h, &w)
+	if !calm() {
+		err = context.Cause(ctx) // whatever closing did to the greeting
+	}
+	if err != nil {
+		_ = conn.Close() // the error tells why
+		return nil, w, err
 	}
 	return conn, w, nil
 }

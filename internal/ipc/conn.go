@@ -139,7 +139,8 @@ func Encode(body any) (cbor.RawMessage, error) {
 	return encoding.Marshal(body)
 }
 
-// Send writes one message with descriptors within d.
+// Send writes one message with descriptors within d. A message that could be
+// written in part only ends the conversation.
 func (c *Conn) Send(d time.Duration, kind string, body any, fds ...int) error {
 	raw, err := Encode(body)
 	if err != nil {
@@ -157,26 +158,26 @@ func (c *Conn) Send(d time.Duration, kind string, body any, fds ...int) error {
 	if err := c.c.SetWriteDeadline(time.Now().Add(d)); err != nil {
 		return fmt.Errorf("send %s: %w", kind, err)
 	}
-	if err := c.write(data, fds); err != nil {
+	if n, err := c.write(data, fds); err != nil {
+		if n > 0 {
+			_ = c.c.Close() // the peer has half a message: nothing can follow it
+		}
 		return fmt.Errorf("send %s: %w", kind, err)
 	}
 	return nil
 }
 
-// write sends data, the descriptors with its first byte.
-func (c *Conn) write(data []byte, fds []int) error {
-	if len(fds) == 0 {
-		_, err := c.c.Write(data)
-		return err
+// write sends data, the descriptors with its first byte, and tells how much
+// of it has gone.
+func (c *Conn) write(data []byte, fds []int) (n int, err error) {
+	if len(fds) > 0 {
+		n, _, err = c.c.WriteMsgUnix(data, unix.UnixRights(fds...), nil)
+		if err != nil || n == len(data) {
+			return n, err
+		}
 	}
-	n, _, err := c.c.WriteMsgUnix(data, unix.UnixRights(fds...), nil)
-	if err != nil {
-		return err
-	}
-	if n < len(data) {
-		_, err = c.c.Write(data[n:])
-	}
-	return err
+	more, err := c.c.Write(data[n:])
+	return n + more, err
 }
 
 // Receive reads one message. It waits no longer than d; 0 waits until one

@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -55,7 +56,10 @@ func (s *Server) Answer(ctx context.Context, c *Conn, r Request, allow func(*Req
 		_, _ = c.Receive(0) // whatever comes or ends: the peer wants no more
 	})
 	beating := newBeating(c)
-	wg.Go(func() { beating.run(ctx) })
+	wg.Go(func() {
+		defer cancel()
+		beating.run(ctx)
+	})
 	body, err := m.run(ctx, s.As(r.User), r.Body, beating.item)
 	return reply(c, body, err)
 }
@@ -84,8 +88,15 @@ func reply(c *Conn, body any, err error) error {
 			err = fmt.Errorf("encode the answer: %w", err)
 		}
 	}
-	return c.Send(SendTimeout, TypeReply, Reply{Failure: FailureOf(err), Body: raw})
+	err = c.Send(SendTimeout, TypeReply, Reply{Failure: FailureOf(err), Body: raw})
+	if errors.Is(err, ErrTooLarge) {
+		err = c.Send(SendTimeout, TypeReply, Reply{Failure: FailureOf(errTooMuch)})
+	}
+	return err
 }
+
+// errTooMuch is what is answered when the answer itself does not fit.
+var errTooMuch = &control.Error{Code: control.ErrInternal.Code, Message: "the answer is larger than a message may be"}
 
 // beating sends the elements of a streamed answer, and says that it goes on
 // when there are none.
@@ -114,8 +125,8 @@ func (b *beating) run(ctx context.Context) {
 		case <-b.sent:
 			t.Reset(idleEvery)
 		case <-t.C:
-			if b.c.Send(SendTimeout, TypeIdle, nil) != nil {
-				return
+			if b.c.Send(stallAfter, TypeIdle, nil) != nil {
+				return // the peer does not read
 			}
 		}
 	}

@@ -24,7 +24,6 @@ func TestVerify(t *testing.T) {
 		err                  error
 	}{
 		{"argon2id", phc256, "password", true, nil},
-		{"argon2id with much memory", phc65536, "password", true, nil},
 		{"argon2id, wrong", phc256, "Password", false, nil},
 		{"argon2id, long", phc256, long, false, nil},
 		{"argon2id, too long", phc256, strings.Repeat("x", MaxPassword+1), false, ErrTooLong},
@@ -32,8 +31,7 @@ func TestVerify(t *testing.T) {
 		{"2a", secret2a, "secret", true, nil},
 		{"2b", secret2b, "secret", true, nil},
 		{"2y", secret2y, "secret", true, nil},
-		{"2b, wrong", secret2b, "secreT", false, nil},
-		{"2b, at the limit", secret2b, long[1:], false, nil},
+		{"2b, wrong and at the limit", secret2b, long[1:], false, nil},
 		{"2b, over the limit", secret2b, long, false, ErrTooLong},
 		{"nobody's", DummyHash(), "password", false, nil},
 	} {

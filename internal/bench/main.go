@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// limit is how long a whole run may take.
+const limit = 10 * time.Minute
+
+// Roles of this program beside that of the one who measures: what it measures,
+// and what that is compared with.
+const (
+	roleCluster = "cluster"
+	roleBare    = "bare"
+	roleSSH     = "sshd"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case roleCluster:
+			runCluster(os.Args[2:]) // ends the process
+		case roleBare:
+			end(runBare())
+		case roleSSH:
+			end(runSSH(os.Args[2:], os.Stdout))
+		}
+	}
+	end(run(os.Args[1:], os.Stdout))
+}
+
+func end(err error) {
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		os.Exit(0)
+	}
+	fmt.Fprintln(os.Stderr, "error: bench:", err)
+	os.Exit(1)
+}
+
+// section is one table of the report.
+type section struct {
+	name, title string
+	measure     func(context.Context, *bench) (table, error)
+}
+
+var sections = []section{
+	{"reload", "Rolling reloads under load", measureReloads},
+	{"throughput", "Throughput against one bare Go process", measureThroughput},
+	{"oneshot", "One command: `ssh host worker info`", measureOneShots},
+	{"memory", "Memory", measureMemory},
+	{"replace", "A killed worker", measureReplace},
+	{"start", "Reload and start", measureStarts},
+}
+
+// run measures the sections that were asked for.
+func run(args []string, out io.Writer) error {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	only := fs.String("only", "", "measure these sections only, separated by commas: "+strings.Join(names(), ", "))
+	short := fs.Bool("short", false, "a few turns of each, to see whether it works; not for docs/benchmarks.md")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	chosen, err := choose(*only)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	b, err := prepare(ctx, *short)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	fmt.Fprintln(out, machine())
+	for _, s := range chosen {
+		t, err := s.measure(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		t.print(out, s.name, s.title)
+	}
+	fmt.Fprintf(out, "\nLoad average at the end: %s\n", loadAverage())
+	return nil
+}
+
+func names() (all []string) {
+	for _, s := range sections {
+		all = append(all, s.name)
+	}
+	return all
+}
+
+// choose returns the sections of that list of names; all, if it is empty.
+func choose(list string) ([]section, error) {
+	if list == "" {
+		return sections, nil
+	}
+	wanted := strings.Split(list, ",")
+	for _, name := range wanted {
+		if !slices.Contains(names(), name) {
+			return nil, fmt.Errorf("no section %q: %s", name, strings.Join(names(), ", "))
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(sections), func(s section) bool { return !slices.Contains(wanted, s.name) }), nil
+}

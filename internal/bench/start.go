@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// answered asks until somebody answers without the text not, which is that of
+// who was killed.
+func answered(ctx context.Context, addr, not string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		one := client{addr: addr}
+		body, err := one.get()
+		if err == nil && !strings.Contains(string(body), not) {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// measureStarts compares a reload of four workers with four starts of the bare
+// process, and a hundred workers with a hundred of them.
+func measureStarts(ctx context.Context, b *bench) (table, error) {
+	var t table
+	c, err := b.cluster(ctx, 4)
+	if err != nil {
+		return t, err
+	}
+	p, err := pairs(ctx, b.turns(),
+		b.several(func() (float64, error) { return c.reload(ctx) }),
+		b.several(func() (float64, error) { return b.inARow(ctx, 4) }))
+	if err == nil {
+		t.add("reload of 4 workers, command to done, without canary and drains, against 4 process starts", "≤ 1.5 ×", p.String(), judge(p.ratio() <= 1.5))
+		t.info("the reload; the 4 starts, one after the other", seconds(median(p.a))+"; "+seconds(median(p.b)))
+		t.note("reload %s; starts %s", turnsText(p.a, seconds), turnsText(p.b, seconds))
+	}
+	if err = errors.Join(err, c.stop()); err != nil {
+		return t, err
+	}
+	return t, measureMany(ctx, b, &t)
+}
+
+func (c *cluster) reload(ctx context.Context) (float64, error) {
+	return timed(ctx, c.bench.norestart, "ctl", "--dir", c.dir, "reload")
+}
+
+// inARow starts n bare processes, each when the one before has answered.
+func (b *bench) inARow(ctx context.Context, n int) (took float64, err error) {
+	for range n {
+		s, startErr := b.bareStart(ctx)
+		if startErr != nil {
+			return 0, startErr
+		}
+		took += s
+	}
+	return took, nil
+}
+
+// many is how many workers come at once.
+const many = 100
+
+func measureMany(ctx context.Context, b *bench, t *table) error {
+	c, err := b.cluster(ctx, 1)
+	if err != nil {
+		return err
+	}
+	p, err := pairs(ctx, b.turns(),
+		func() (float64, error) { return c.grow(ctx) },
+		func() (float64, error) { return b.atOnce(ctx, many) })
+	if err == nil {
+		t.add(fmt.Sprintf("%d workers ready, against as many bare starts, %d at a time", many, runtime.GOMAXPROCS(0)), "≤ 1.3 ×", p.String(), judge(p.ratio() <= 1.3))
+		t.info("the workers (`scale`, command to done); the bare starts", seconds(median(p.a))+"; "+seconds(median(p.b)))
+		t.note("workers %s; starts %s", turnsText(p.a, seconds), turnsText(p.b, seconds))
+	}
+	return errors.Join(err, c.stop())
+}
+
+// grow scales from one worker to a hundred more, and back.
+func (c *cluster) grow(ctx context.Context) (float64, error) {
+	took, err := timed(ctx, c.bench.norestart, "ctl", "--dir", c.dir, "scale", "web", strconv.Itoa(many+1))
+	if err != nil {
+		return 0, err
+	}
+	_, err = c.ctl(ctx, "scale", "web", "1")
+	return took, err
+}
+
+// atOnce starts n bare processes, as many at a time as there are processors,
+// and returns the seconds until the last has answered. Only then they end.
+func (b *bench) atOnce(ctx context.Context, n int) (float64, error) {
+	var mu sync.Mutex // protects running and failed
+	var running []*bare
+	var failed error
+	var wg sync.WaitGroup
+	room := make(chan struct{}, runtime.GOMAXPROCS(0))
+	begin := time.Now()
+	for range n {
+		room <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-room }()
+			one, err := b.bare(ctx)
+			if err == nil {
+				err = answered(ctx, one.addr, "none")
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if one != nil {
+				running = append(running, one)
+			}
+			failed = errors.Join(failed, err)
+		})
+	}
+	wg.Wait()
+	took := time.Since(begin).Seconds()
+	for _, one := range running {
+		failed = errors.Join(failed, one.stop())
+	}
+	return took, failed
+}

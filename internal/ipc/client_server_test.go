@@ -1,0 +1,501 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/norestart/norestart/control"
+)
+
+// serve answers on a real socket with c, in whosever name, and returns a
+// client. It ends with the test.
+func serve(t testing.TB, c control.Control, allow func(*Request) error) *Client {
+	t.Helper()
+	srv := NewServer(func(string) control.Control { return c })
+	return listen(t, func(conn *Conn) {
+		if m, err := conn.Receive(soon); err != nil || m.Type != TypeHello {
+			t.Errorf("hello: %s, %v", m.Type, err)
+			return
+		}
+		conn.Trust(false)
+		if conn.Send(soon, TypeWelcome, Welcome{Protocol: Version, Name: "test", PID: 1}) != nil {
+			return
+		}
+		m, err := conn.Receive(soon)
+		if err != nil {
+			return // it went away
+		}
+		var r Request
+		if err := m.Decode(&r); err != nil {
+			t.Errorf("request: %v", err)
+		}
+		_ = srv.Answer(context.Background(), conn, r, allow) // it may have gone
+	})
+}
+
+// listen holds each conversation of a socket by hold.
+func listen(t testing.TB, hold func(*Conn)) *Client {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	must(t, err)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := ln.AcceptUnix()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				conn := NewConn(c)
+				defer conn.Close()
+				hold(conn)
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); wg.Wait() })
+	return &Client{User: "viola", Dial: func(ctx context.Context) (*net.UnixConn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "unix", path)
+		if err != nil {
+			return nil, err
+		}
+		return c.(*net.UnixConn), nil
+	}}
+}
+
+func anyone(*Request) error { return nil }
+
+// collect is a callback that keeps what it is told.
+func collect[I any](into *[]I) func(I) error {
+	return func(i I) error { *into = append(*into, i); return nil }
+}
+
+// answers is what came of one method: its elements and its answer.
+type answers struct{ Items, Result any }
+
+func plain[R any](r R, err error) (answers, error) { return answers{Result: r}, err }
+
+// every is each method of control.Control with its arguments, and what a fake
+// answers.
+var every = map[string]struct {
+	args any
+	do   func(context.Context, control.Control) (answers, error)
+	want answers
+}{
+	"Status": {nil, func(ctx context.Context, c control.Control) (answers, error) { return plain(c.Status(ctx)) }, answers{Result: full[control.Status]()}},
+	"Workers": {nil, func(ctx context.Context, c control.Control) (answers, error) { return plain(c.Workers(ctx)) }, answers{
+		Result: full[[]control.WorkerInfo](),
+	}},
+	"Worker": {"web/2", func(ctx context.Context, c control.Control) (answers, error) { return plain(c.Worker(ctx, "web/2")) }, answers{
+		Result: full[control.WorkerDetail](),
+	}},
+	"Scale": {full[control.ScaleRequest](), func(ctx context.Context, c control.Control) (answers, error) {
+		return plain(c.Scale(ctx, full[control.ScaleRequest]()))
+	}, answers{Result: full[control.Job]()}},
+	"Reload": {full[control.ReloadRequest](), func(ctx context.Context, c control.Control) (answers, error) {
+		return plain(c.Reload(ctx, full[control.ReloadRequest]()))
+	}, answers{Result: full[control.Job]()}},
+	"Restart": {control.RestartRequest{}, func(ctx context.Context, c control.Control) (answers, error) {
+		return plain(c.Restart(ctx, control.RestartRequest{}))
+	}, answers{Result: full[control.Job]()}},
+	"Stop": {control.StopRequest{}, func(ctx context.Context, c control.Control) (answers, error) {
+		return plain(c.Stop(ctx, control.StopRequest{}))
+	}, answers{Result: full[control.Job]()}},
+	"Revive": {full[control.ReviveRequest](), func(ctx context.Context, c control.Control) (answers, error) {
+		return plain(c.Revive(ctx, full[control.ReviveRequest]()))
+	}, answers{Result: full[control.Job]()}},
+	"RestartWorker": {"web/2", func(ctx context.Context, c control.Control) (answers, error) {
+		return plain(c.RestartWorker(ctx, "web/2"))
+	}, answers{Result: full[control.Job]()}},
+	"StopWorker": {"web/2", func(ctx context.Context, c control.Control) (answers, error) {
+		return plain(c.StopWorker(ctx, "web/2"))
+	}, answers{Result: full[control.Job]()}},
+	"Signal": {full[control.SignalRequest](), func(ctx context.Context, c control.Control) (answers, error) {
+		return answers{}, c.Signal(ctx, full[control.SignalRequest]())
+	}, answers{}},
+	"Jobs": {nil, func(ctx context.Context, c control.Control) (answers, error) { return plain(c.Jobs(ctx)) }, answers{Result: full[[]control.Job]()}},
+	"FollowJob": {"7", func(ctx context.Context, c control.Control) (answers, error) {
+		var got []control.JobEvent
+		j, err := c.FollowJob(ctx, "7", collect(&got))
+		return answers{got, j}, err
+	}, answers{filled[control.JobEvent](), full[control.Job]()}},
+	"CancelJob": {"7", func(ctx context.Context, c control.Control) (answers, error) { return plain(c.CancelJob(ctx, "7")) }, answers{
+		Result: full[control.Job](),
+	}},
+	"Log": {full[control.LogQuery](), func(ctx context.Context, c control.Control) (answers, error) {
+		var got []control.LogLine
+		return answers{Items: &got}, c.Log(ctx, full[control.LogQuery](), collect(&got))
+	}, answers{Items: new(filled[control.LogLine]())}},
+	"Events": {full[control.EventQuery](), func(ctx context.Context, c control.Control) (answers, error) {
+		var got []control.Event
+		return answers{Items: &got}, c.Events(ctx, full[control.EventQuery](), collect(&got))
+	}, answers{Items: new(filled[control.Event]())}},
+	"Call": {full[control.CallRequest](), func(ctx context.Context, c control.Control) (answers, error) {
+		var got []control.CallReply
+		return answers{Items: &got}, c.Call(ctx, full[control.CallRequest](), collect(&got))
+	}, answers{Items: new(filled[control.CallReply]())}},
+	"Spec": {nil, func(ctx context.Context, c control.Control) (answers, error) { return plain(c.Spec(ctx)) }, answers{Result: full[control.Spec]()}},
+}
+
+// TestEveryMethod: nothing of a question or an answer is lost on the way.
+func TestEveryMethod(t *testing.T) {
+	for name, m := range every {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{}
+			got, err := m.do(t.Context(), serve(t, f, anyone))
+			must(t, err)
+			if d := cmp.Diff(m.want, got); d != "" {
+				t.Errorf("answer (-want +got):\n%s", d)
+			}
+			asked, args := f.asked()
+			if d := cmp.Diff([]string{name}, asked); d != "" {
+				t.Errorf("asked (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(m.args, args); d != "" {
+				t.Errorf("argument (-want +got):\n%s", d)
+			}
+		})
+	}
+	if len(every) != len(methods()) {
+		t.Errorf("%d methods are tested, there are %d", len(every), len(methods()))
+	}
+}
+
+// TestErrorsCross: every method gives the error of the cluster as it was.
+func TestErrorsCross(t *testing.T) {
+	fail := &control.Error{Code: control.ErrBusy.Code, Message: "reload by viola runs since 3s", Hint: "job follow 7"}
+	for name, m := range every {
+		t.Run(name, func(t *testing.T) {
+			_, err := m.do(t.Context(), serve(t, &fake{fail: fail}, anyone))
+			e, ok := errors.AsType[*control.Error](err)
+			if !ok || !errors.Is(err, control.ErrBusy) {
+				t.Fatalf("%v, want %v", err, fail)
+			}
+			if d := cmp.Diff(fail, e); d != "" {
+				t.Errorf("error (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestErrorsOnTheWire(t *testing.T) {
+	tests := map[string]struct {
+		err  error
+		is   *control.Error
+		text string
+		hint string
+	}{
+		"wrapped":  {fmt.Errorf("scale web: %w", control.ErrNoPool), control.ErrNoPool, "scale web: no such pool", "status"},
+		"foreign":  {errors.New("disk full"), control.ErrInternal, "disk full", ""},
+		"a newer":  {&control.Error{Code: "from_the_future", Message: "m"}, &control.Error{Code: "from_the_future"}, "m", ""},
+		"stopping": {control.ErrStopping, control.ErrStopping, "the cluster is stopping", ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := serve(t, &fake{fail: test.err}, anyone).Status(t.Context())
+			e, ok := errors.AsType[*control.Error](err)
+			if !ok || !errors.Is(err, test.is) || e.Message != test.text || e.Hint != test.hint {
+				t.Errorf("%#v, want code %s, %q, hint %q", err, test.is.Code, test.text, test.hint)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	c := serve(t, &fake{}, func(r *Request) error {
+		return fmt.Errorf("%w: %s may not %s", control.ErrDenied, r.User, r.Method)
+	})
+	_, err := c.As("mallory").Status(t.Context())
+	if !errors.Is(err, control.ErrDenied) || !strings.Contains(err.Error(), "mallory may not status") {
+		t.Errorf("%v", err)
+	}
+	if c.User != "viola" {
+		t.Error("As changed the client itself")
+	}
+	stranger := listen(t, func(conn *Conn) {
+		_, _ = conn.Receive(soon)
+		_ = conn.Send(soon, TypeRefused, FailureOf(control.ErrDenied))
+	})
+	if _, err := stranger.Status(t.Context()); !errors.Is(err, control.ErrDenied) {
+		t.Errorf("a refused hello: %v, want %v", err, control.ErrDenied)
+	}
+}
+
+func TestUnknownMethod(t *testing.T) {
+	_, err := ask[none](t.Context(), serve(t, &fake{}, anyone), "fly", nil, nil)
+	if !errors.Is(err, control.ErrUsage) || !strings.Contains(err.Error(), `"fly"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestBadArgument(t *testing.T) {
+	f := &fake{}
+	_, err := ask[none](t.Context(), serve(t, f, anyone), methodScale, []string{"not", "a", "request"}, nil)
+	if asked, _ := f.asked(); !errors.Is(err, control.ErrUsage) || len(asked) > 0 {
+		t.Errorf("%v, and the cluster was asked %v", err, asked)
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	c := &Client{Dial: func(context.Context) (*net.UnixConn, error) { return nil, errors.New("no such file") }}
+	if _, err := c.Status(t.Context()); !errors.Is(err, control.ErrUnavailable) {
+		t.Errorf("%v, want %v", err, control.ErrUnavailable)
+	}
+	for name, hold := range map[string]func(*Conn){
+		"ends at once": func(*Conn) {},
+		"ends after the greeting": func(c *Conn) {
+			_, _ = c.Receive(soon)
+			_ = c.Send(soon, TypeWelcome, Welcome{})
+		},
+		"ends in the answer": func(c *Conn) {
+			_, _ = c.Receive(soon)
+			_ = c.Send(soon, TypeWelcome, Welcome{})
+			_, _ = c.Receive(soon)
+			_, _ = c.c.Write([]byte{0xa1})
+		},
+	} {
+		if _, err := listen(t, hold).Status(t.Context()); !errors.Is(err, control.ErrUnavailable) {
+			t.Errorf("a primary that %s: %v, want %v", name, err, control.ErrUnavailable)
+		}
+	}
+}
+
+func TestAnswerTooLarge(t *testing.T) {
+	big := &bigWorker{}
+	_, err := serve(t, big, anyone).Worker(t.Context(), "web/0")
+	if !errors.Is(err, control.ErrInternal) || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("%v", err)
+	}
+}
+
+type bigWorker struct{ fake }
+
+func (*bigWorker) Worker(context.Context, string) (control.WorkerDetail, error) {
+	return control.WorkerDetail{Lines: []string{strings.Repeat("x", MessageLimit)}}, nil
+}
+
+// TestCancel: the end of the client's context is the end of the server's.
+func TestCancel(t *testing.T) {
+	ended := make(chan struct{})
+	c := serve(t, &streaming{log: func(ctx context.Context, fn func(control.LogLine) error) error {
+		defer close(ended)
+		if err := fn(control.LogLine{Text: "first"}); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}}, anyone)
+	why := errors.New("she pressed Ctrl-C")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	err := c.Log(ctx, control.LogQuery{Follow: true}, func(control.LogLine) error { cancel(why); return nil })
+	if err != why {
+		t.Errorf("%v, want %v", err, why)
+	}
+	within(t, ended, "the server goes on after its client")
+}
+
+// TestCallbackEnds: an error of the callback comes back as it is.
+func TestCallbackEnds(t *testing.T) {
+	ended := make(chan struct{})
+	c := serve(t, &streaming{log: func(ctx context.Context, fn func(control.LogLine) error) error {
+		defer close(ended)
+		for {
+			if err := fn(control.LogLine{Text: "more"}); err != nil {
+				return err
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+	}}, anyone)
+	enough := errors.New("enough")
+	if err := c.Log(t.Context(), control.LogQuery{}, func(control.LogLine) error { return enough }); err != enough {
+		t.Errorf("%v, want %v", err, enough)
+	}
+	within(t, ended, "the server goes on after its client")
+}
+
+// TestCancelInGreeting: a primary that does not even answer the hello holds up
+// nobody who has a context.
+func TestCancelInGreeting(t *testing.T) {
+	greeting, over := make(chan struct{}), make(chan struct{})
+	c := listen(t, func(conn *Conn) { close(greeting); <-over })
+	defer close(over)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-greeting; cancel() }()
+	before := time.Now()
+	if _, err := c.Status(ctx); err != context.Canceled {
+		t.Errorf("%v, want %v", err, context.Canceled)
+	}
+	if d := time.Since(before); d > HelloTimeout/2 {
+		t.Errorf("it took %v", d)
+	}
+}
+
+// TestDeadline: a primary that says nothing more is told from one that is slow.
+func TestDeadline(t *testing.T) {
+	c := serve(t, &silent{}, anyone)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := c.Status(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, control.ErrTimeout) {
+		t.Errorf("%v", err)
+	}
+}
+
+type silent struct{ fake }
+
+func (*silent) Status(ctx context.Context) (control.Status, error) {
+	<-ctx.Done()
+	return control.Status{}, ctx.Err()
+}
+
+// TestSlowReader: the kernel's buffer holds the writer back, and nothing is lost.
+func TestSlowReader(t *testing.T) {
+	const lines = 4000
+	var written atomic.Int64
+	long := strings.Repeat("x", 2000)
+	c := serve(t, &streaming{log: func(_ context.Context, fn func(control.LogLine) error) error {
+		for i := range lines {
+			if err := fn(control.LogLine{Cursor: control.Cursor{Seq: uint64(i)}, Text: long}); err != nil {
+				return err
+			}
+			written.Add(1)
+		}
+		return nil
+	}}, anyone)
+	next := uint64(0)
+	err := c.Log(t.Context(), control.LogQuery{}, func(l control.LogLine) error {
+		if l.Seq != next {
+			return fmt.Errorf("line %d, want %d", l.Seq, next)
+		}
+		if ahead := written.Load() - int64(next); ahead > lines/2 {
+			return fmt.Errorf("the writer is %d lines ahead", ahead)
+		}
+		next++
+		return nil
+	})
+	if err != nil || next != lines {
+		t.Errorf("%d lines, %v", next, err)
+	}
+}
+
+// TestIdle: a stream without news says that it goes on, and only then.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := conns(t)
+		beating := newBeating(a)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); beating.run(ctx) }()
+		time.Sleep(idleEvery - 1)
+		must(t, beating.item("news"))
+		time.Sleep(idleEvery - 1)
+		must(t, a.Send(soon, "first mark", nil))
+		time.Sleep(2 * time.Nanosecond)
+		must(t, a.Send(soon, "second mark", nil))
+		cancel()
+		<-done
+		var got []string
+		for range 4 {
+			m, err := b.Receive(soon)
+			must(t, err)
+			got = append(got, m.Type)
+		}
+		if d := cmp.Diff([]string{TypeItem, "first mark", TypeIdle, "second mark"}, got); d != "" {
+			t.Errorf("messages (-want +got):\n%s", d)
+		}
+	})
+}
+
+// TestIdleIsPatience: the client takes it as a sign of life and for nothing else.
+func TestIdleIsPatience(t *testing.T) {
+	c := listen(t, func(conn *Conn) {
+		_, _ = conn.Receive(soon)
+		_ = conn.Send(soon, TypeWelcome, Welcome{})
+		_, _ = conn.Receive(soon)
+		_ = conn.Send(soon, TypeIdle, nil)
+		_ = conn.Send(soon, "of a newer primary", nil)
+		_ = conn.Send(soon, TypeItem, control.LogLine{Text: "news"})
+		_ = conn.Send(soon, TypeIdle, nil)
+		_ = conn.Send(soon, TypeReply, Reply{})
+	})
+	var got []control.LogLine
+	must(t, c.Log(t.Context(), control.LogQuery{}, collect(&got)))
+	if d := cmp.Diff([]control.LogLine{{Text: "news"}}, got); d != "" {
+		t.Errorf("lines (-want +got):\n%s", d)
+	}
+}
+
+func TestOwnPoolOnly(t *testing.T) {
+	reload := func(pools ...string) Request {
+		body, err := Encode(control.ReloadRequest{Pools: pools})
+		must(t, err)
+		return Request{Method: methodReload, Body: body}
+	}
+	tests := map[string]struct {
+		r  Request
+		ok bool
+	}{
+		"its own":       {reload("web"), true},
+		"another":       {reload("jobs"), false},
+		"both":          {reload("web", "jobs"), false},
+		"twice":         {reload("web", "web"), false},
+		"all":           {reload(), false},
+		"no body":       {Request{Method: methodReload}, false},
+		"not a body":    {Request{Method: methodReload, Body: []byte{0x80}}, false},
+		"two names":     {Request{Method: methodReload, Body: append([]byte{0xa2}, "ePools\x81cwebePools\x81djobs"...)}, false},
+		"other letters": {Request{Method: methodReload, Body: append([]byte{0xa2}, "ePools\x81cwebepools\x81djobs"...)}, false},
+		"status":        {Request{Method: methodStatus}, true},
+		"jobs":          {Request{Method: methodJobs}, true},
+		"follow":        {Request{Method: methodFollowJob}, true},
+	}
+	for _, m := range methods() {
+		switch m.name {
+		case methodReload, methodStatus, methodJobs, methodFollowJob:
+		default:
+			tests[m.name] = struct {
+				r  Request
+				ok bool
+			}{Request{Method: m.name}, false}
+		}
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if err := OwnPoolOnly("web", test.r); (err == nil) != test.ok {
+				t.Errorf("%v, want allowed: %v", err, test.ok)
+			}
+		})
+	}
+}
+
+func within(t *testing.T, done <-chan struct{}, otherwise string) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(soon):
+		t.Fatal(otherwise)
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	c := serve(b, &fake{}, anyone)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Status(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

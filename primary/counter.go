@@ -1,0 +1,62 @@
+package primary
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/norestart/norestart/internal/durable"
+)
+
+// counter gives out the incarnations of the cluster, none of them twice, also
+// not after a crash: what may have been given out is written down before. A
+// process of an earlier life can so never pass for one of this.
+type counter struct {
+	path     string
+	last     uint64
+	reserved uint64
+}
+
+// reserve is how many are written down at once.
+const reserve = 1000
+
+func openCounter(state string) (*counter, error) {
+	c := &counter{path: filepath.Join(state, "incarnation")}
+	text, err := os.ReadFile(c.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return nil, err
+	default:
+		if c.last, err = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err != nil {
+			return nil, fmt.Errorf("%s: must hold a number: %w", c.path, err)
+		}
+	}
+	c.reserved = c.last
+	return c, c.extend()
+}
+
+// next is the incarnation that take would give out.
+func (c *counter) next() uint64 { return c.last + 1 }
+
+// take gives one out. A reserve that cannot be written down is no reason to
+// leave a slot empty: the error is for the operator.
+func (c *counter) take() error {
+	c.last++
+	if c.last < c.reserved {
+		return nil
+	}
+	return c.extend()
+}
+
+func (c *counter) extend() error {
+	to := c.last + reserve
+	if err := durable.WriteFile(c.path, []byte(strconv.FormatUint(to, 10)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("reserve incarnations: %w", err)
+	}
+	c.reserved = to
+	return nil
+}

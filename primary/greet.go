@@ -1,0 +1,291 @@
+package primary
+
+import (
+	"context"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/user"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/ipc"
+)
+
+const (
+	// maxGreetings is how many connections of root and of the cluster's own
+	// user may be in their greeting at once; further ones wait.
+	maxGreetings = 128
+	// maxStrangers is the same for all other users; further ones are closed.
+	maxStrangers = 16
+)
+
+// accept takes in connections of one socket. Each is a conversation with a
+// goroutine of its own.
+func (p *Primary) accept(ctx context.Context, ln *net.UnixListener, greet func(context.Context, *ipc.Conn, func()) error) {
+	d := newDoor(p.ended)
+	for {
+		c, err := ln.AcceptUnix()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // no descriptors left: what we hold may be freed meanwhile
+			select {
+			case <-p.ended:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			continue
+		}
+		conn := ipc.NewConn(c)
+		known, ok := d.enter(conn)
+		if !ok {
+			_ = conn.Close() // there are too many of its kind
+			continue
+		}
+		p.talks.Go(func() {
+			defer known()
+			defer conn.Close()
+			defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+			if err := greet(ctx, conn, known); err != nil {
+				_ = conn.Send(ipc.HelloTimeout, ipc.TypeRefused, ipc.FailureOf(err)) // it may have gone
+			}
+		})
+	}
+}
+
+// door bounds the greetings, so that users of the machine who have no business
+// here cannot keep out those who have.
+type door struct {
+	own, strangers chan struct{}
+	closed         <-chan struct{}
+}
+
+func newDoor(closed <-chan struct{}) door {
+	return door{make(chan struct{}, maxGreetings), make(chan struct{}, maxStrangers), closed}
+}
+
+// enter takes a place; it is given back by the function that it returns.
+func (d door) enter(conn *ipc.Conn) (leave func(), ok bool) {
+	if cred, err := conn.Peer(); err == nil && (cred.Uid == 0 || int(cred.Uid) == os.Geteuid()) {
+		select {
+		case d.own <- struct{}{}:
+			return sync.OnceFunc(func() { <-d.own }), true
+		case <-d.closed:
+			return nil, false
+		}
+	}
+	select {
+	case d.strangers <- struct{}{}:
+		return sync.OnceFunc(func() { <-d.strangers }), true
+	default:
+		return nil, false
+	}
+}
+
+// hello reads the first message of a conversation.
+func hello(conn *ipc.Conn) (ipc.Hello, error) {
+	var h ipc.Hello
+	m, err := conn.Receive(ipc.HelloTimeout)
+	if err != nil {
+		return h, err
+	}
+	defer m.Discard()
+	if m.Type != ipc.TypeHello {
+		return h, fmt.Errorf("%w: a conversation begins with hello", control.ErrUsage)
+	}
+	if err := m.Decode(&h); err != nil {
+		return h, err
+	}
+	if h.Protocol != ipc.Version {
+		return h, &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("protocol %d, this primary speaks %d", h.Protocol, ipc.Version)}
+	}
+	return h, nil
+}
+
+func (p *Primary) welcome(conn *ipc.Conn) error {
+	return conn.Send(ipc.HelloTimeout, ipc.TypeWelcome, ipc.Welcome{Protocol: ipc.Version, Name: p.cfg.Spec.Name, PID: p.cfg.PID})
+}
+
+// errRefused tells nothing: whoever has no secret needs no reason.
+var errRefused = &control.Error{Code: control.ErrDenied.Code, Message: "hello refused"}
+
+// known is a worker whose hello was proved.
+type known struct {
+	seat *seat
+	inc  uint64
+	pool control.PoolSpec
+}
+
+// greetWorker holds a conversation on worker.sock: a process proves by its
+// secret that the primary started it, and as what.
+func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func()) error {
+	h, err := hello(conn)
+	if err != nil {
+		return err
+	}
+	if !hmac.Equal(h.Secret, secret(p.key, h.Worker, h.Generation, h.Incarnation)) {
+		return errRefused
+	}
+	k, err := ask(ctx, p, func(l *loop) (known, error) { return l.known(h) })
+	if err != nil {
+		return err
+	}
+	conn.Trust(false)
+	if err := p.welcome(conn); err != nil {
+		return nil // it has gone
+	}
+	greeted()
+	switch h.Purpose {
+	case ipc.PurposeControl:
+		return p.hold(ctx, conn, k)
+	case ipc.PurposeRequest:
+		return p.answer(ctx, conn, func(r *ipc.Request) error { return k.allow(r) })
+	case ipc.PurposeTake:
+		p.calls.take(conn, h.Token, workerOf(h))
+		return nil
+	}
+	return fmt.Errorf("%w: purpose %q", control.ErrUsage, h.Purpose)
+}
+
+func workerOf(h ipc.Hello) string { return h.Worker }
+
+// known finds the process of a hello: one that has been reaped is refused, even
+// with its secret.
+func (l *loop) known(h ipc.Hello) (known, error) {
+	for _, p := range l.pools {
+		for _, s := range p.seats {
+			if s.runs[h.Incarnation] != nil && s.id() == h.Worker {
+				return known{s, h.Incarnation, p.spec}, nil
+			}
+		}
+	}
+	return known{}, errRefused
+}
+
+// allow is the right of a pool's workers. A pool without control speaks in its
+// own name, whatever user it claims.
+func (k known) allow(r *ipc.Request) error {
+	if k.pool.Grant == control.GrantControl {
+		if r.User == "" {
+			r.User = "worker " + k.pool.Name
+		}
+		return nil
+	}
+	r.User = "worker " + k.pool.Name
+	if k.pool.Grant == control.GrantReload {
+		return ipc.OwnPoolOnly(k.pool.Name, *r)
+	}
+	return &control.Error{Code: control.ErrDenied.Code, Message: fmt.Sprintf("pool %s has no grant for %s", k.pool.Name, r.Method)}
+}
+
+// greetLocal holds a conversation on ctl.sock, whose mode lets in only root and
+// the cluster's own user.
+func (p *Primary) greetLocal(ctx context.Context, conn *ipc.Conn, greeted func()) error {
+	if _, err := hello(conn); err != nil {
+		return err
+	}
+	who, err := localUser(conn)
+	if err != nil {
+		return err
+	}
+	conn.Trust(false)
+	if err := p.welcome(conn); err != nil {
+		return nil // it has gone
+	}
+	greeted()
+	m, err := conn.Receive(ipc.HelloTimeout)
+	if err != nil {
+		return nil // it changed its mind
+	}
+	if m.Type == ipc.TypeAttach {
+		return p.attach(ctx, conn, m, who)
+	}
+	return p.carryOut(ctx, conn, m, func(r *ipc.Request) error { r.User = who; return nil })
+}
+
+// localUser names a local caller by what the kernel says of it.
+func localUser(conn *ipc.Conn) (string, error) {
+	cred, err := conn.Peer()
+	if err != nil {
+		return "", err
+	}
+	uid := strconv.Itoa(int(cred.Uid))
+	name := "uid " + uid
+	if uid == "0" {
+		name = "root"
+	} else if u, err := user.LookupId(uid); err == nil {
+		name = u.Username
+	}
+	return fmt.Sprintf("%s (ctl, uid %s, pid %d)", name, uid, cred.Pid), nil
+}
+
+// answer reads the request of a conversation and carries it out.
+func (p *Primary) answer(ctx context.Context, conn *ipc.Conn, allow func(*ipc.Request) error) error {
+	m, err := conn.Receive(ipc.HelloTimeout)
+	if err != nil {
+		return nil // it changed its mind
+	}
+	return p.carryOut(ctx, conn, m, allow)
+}
+
+func (p *Primary) carryOut(ctx context.Context, conn *ipc.Conn, m ipc.Message, allow func(*ipc.Request) error) error {
+	var r ipc.Request
+	if m.Type != ipc.TypeRequest {
+		return fmt.Errorf("%w: %s where a request belongs", control.ErrUsage, m.Type)
+	}
+	if err := m.Decode(&r); err != nil {
+		return err
+	}
+	_ = p.server.Answer(ctx, conn, r, allow) // the peer has gone: nobody to tell
+	return nil
+}
+
+// attach hands the conversation of a local caller to a shell worker, which
+// runs the application's own commands. From then on the primary has no part in it.
+func (p *Primary) attach(ctx context.Context, conn *ipc.Conn, m ipc.Message, who string) error {
+	var a ipc.Attach
+	if err := m.Decode(&a); err != nil {
+		return err
+	}
+	f, err := conn.File()
+	if err != nil {
+		return err
+	}
+	_, err = ask(ctx, p, func(l *loop) (struct{}, error) {
+		c := l.shell()
+		if c == nil {
+			return struct{}{}, &control.Error{Code: control.ErrUnavailable.Code, Message: "no shell worker runs: only the built-in commands are there", Hint: "status"}
+		}
+		fd, err := rawFD(f)
+		if err != nil {
+			return struct{}{}, err
+		}
+		if !c.pass(outgoing{kind: ipc.TypeSession, body: ipc.Session{User: who, Args: a.Args}, fds: []int{fd}, free: f.Close}) {
+			return struct{}{}, control.ErrUnavailable
+		}
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return nil
+}
+
+// shell is the conversation of the worker that serves the admin port.
+func (l *loop) shell() *conversation {
+	p, err := l.pool(l.cfg.Spec.Admin)
+	if err != nil {
+		return nil
+	}
+	for _, s := range p.seats {
+		if r := s.runs[s.cur.inc]; s.serving(s.cur) && r.conv != nil {
+			return r.conv
+		}
+	}
+	return nil
+}

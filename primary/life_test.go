@@ -1,0 +1,346 @@
+package primary
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/ipc"
+)
+
+func TestScale(t *testing.T) {
+	spec := quick("web", 2)
+	spec.MaxWorkers = 5
+	c := start(t, spec)
+	j, _ := c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 4, Seen: new(2)}))
+	if n := len(c.workers()); j.State != control.JobOK || j.Done != 2 || n != 4 {
+		t.Errorf("up: %s %s, %d done, %d workers", j.State, j.Error, j.Done, n)
+	}
+	j, events := c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 1}))
+	if n := len(c.workers()); j.State != control.JobOK || len(events) != 3 || n != 1 {
+		t.Errorf("down: %s %s, %v, %d workers", j.State, j.Error, happened(events), n)
+	}
+	st, err := c.ctl.Status(c.context())
+	must(t, err)
+	if p := st.Pools[0]; p.Target != 1 || p.Configured != 2 || p.Ready != 1 {
+		t.Errorf("status %+v", p)
+	}
+	j, _ = c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 0}))
+	if n := len(c.script.Running()); j.State != control.JobOK || n != 0 {
+		t.Errorf("to none: %s %s, %d processes", j.State, j.Error, n)
+	}
+	if j, _ = c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 1})); j.State != control.JobOK {
+		t.Errorf("from none: %s %s", j.State, j.Error)
+	}
+}
+
+func TestScaleRefused(t *testing.T) {
+	spec, shell := quick("web", 2), quick("shell", 1)
+	spec.MaxWorkers, shell.BuiltIn = 5, true
+	c := start(t, spec, shell)
+	tests := map[string]struct {
+		r    control.ScaleRequest
+		want error
+	}{
+		"no such pool":  {control.ScaleRequest{Pool: "wob", To: 1}, control.ErrNoPool},
+		"seen another":  {control.ScaleRequest{Pool: "web", To: 3, Seen: new(1)}, control.ErrConflict},
+		"below 0":       {control.ScaleRequest{Pool: "web", To: -5}, control.ErrUsage},
+		"above the max": {control.ScaleRequest{Pool: "web", To: 6}, control.ErrUsage},
+		"built in":      {control.ScaleRequest{Pool: "shell", To: 2}, control.ErrUsage},
+	}
+	for name, test := range tests {
+		if _, err := c.ctl.Scale(c.context(), test.r); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+	if n := len(c.script.Processes()); n != 3 {
+		t.Errorf("%d processes were started, want 3", n)
+	}
+}
+
+func TestScaleUpThatFails(t *testing.T) {
+	c := start(t, quick("web", 1))
+	c.act((*actor).crash)
+	j, events := c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 2}))
+	if j.State != control.JobFailed || !strings.Contains(j.Error, "worker web/1 exited with status 3") {
+		t.Errorf("%s: %s", j.State, j.Error)
+	}
+	if len(events) != 1 || len(events[0].Lines) != 1 {
+		t.Errorf("events %+v", events)
+	}
+}
+
+func TestDeadAndRevived(t *testing.T) {
+	spec := quick("web", 2)
+	spec.MaxRestarts = 2
+	c := start(t, spec)
+	c.act((*actor).crash)
+	c.last("web/0").Kill(syscall.SIGSEGV)
+	for !strings.Contains(c.await("worker.trouble", "web/0").Text, "dead") {
+	}
+	st, err := c.ctl.Status(c.context())
+	must(t, err)
+	if p := st.Pools[0]; p.Dead != 1 || p.Ready != 1 || !strings.Contains(p.LastFailure, "web/0 exited with status 3") {
+		t.Errorf("status %+v", p)
+	}
+	d, err := c.ctl.Worker(c.context(), "web/0")
+	must(t, err)
+	if len(d.Exits) != 3 || d.Exits[2].Signal != "SIGSEGV" || d.Exits[0].Code != 3 || len(d.Exits[0].Lines) != 1 || len(d.Lines) != 2 {
+		t.Errorf("exits %+v, lines %q", d.Exits, d.Lines)
+	}
+	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/0"}})); j.State != control.JobFailed {
+		t.Errorf("revived what crashes: %s", j.State)
+	}
+	c.act((*actor).serve)
+	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/0"}})); j.State != control.JobOK {
+		t.Errorf("revive: %s: %s", j.State, j.Error)
+	}
+	if _, err := c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/7"}}); !errors.Is(err, control.ErrNoWorker) {
+		t.Errorf("revive of what is not there: %v", err)
+	}
+}
+
+func TestWorkerStopAndRestart(t *testing.T) {
+	c := start(t, quick("web", 2))
+	first := c.incarnations()
+	if j, _ := c.follow(c.ctl.RestartWorker(c.context(), "web/1")); j.State != control.JobOK {
+		t.Errorf("restart: %s: %s", j.State, j.Error)
+	}
+	if now := c.incarnations(); now[0] != first[0] || now[1] == first[1] || c.workers()["web/1"].Generation != 1 {
+		t.Errorf("incarnations %v, before %v", now, first)
+	}
+	if j, _ := c.follow(c.ctl.StopWorker(c.context(), "web/1")); j.State != control.JobOK || c.workers()["web/1"].State != control.Stopped {
+		t.Errorf("stop: %s: %s; it is %s", j.State, j.Error, c.workers()["web/1"].State)
+	}
+	if _, err := c.ctl.RestartWorker(c.context(), "web/1"); !errors.Is(err, control.ErrConflict) {
+		t.Errorf("restart of a stopped one: %v", err)
+	}
+	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/1"}})); j.State != control.JobOK {
+		t.Errorf("revive: %s: %s", j.State, j.Error)
+	}
+}
+
+func TestSignal(t *testing.T) {
+	c := start(t, quick("web", 1))
+	for signal, want := range map[string]error{"USR1": nil, "SIGUSR1": nil, "10": nil, "10x": control.ErrUsage, "": control.ErrUsage, "0": control.ErrUsage, "TERMINATE": control.ErrUsage} {
+		if err := c.ctl.Signal(c.context(), control.SignalRequest{ID: "web/0", Signal: signal}); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", signal, err, want)
+		}
+	}
+	if d := cmp.Diff([]syscall.Signal{10, 10, 10}, c.last("web/0").Signals()); d != "" {
+		t.Errorf("signals (-want +got):\n%s", d)
+	}
+	if err := c.ctl.Signal(c.context(), control.SignalRequest{ID: "web/0", Signal: "KILL", Incarnation: 77}); !errors.Is(err, control.ErrConflict) {
+		t.Errorf("a signal for another incarnation: %v", err)
+	}
+}
+
+// TestStopCutsTheStubborn: whoever ignores everything is killed and reported.
+func TestStopCutsTheStubborn(t *testing.T) {
+	c := newCluster(t, quick("web", 2))
+	c.act(on("web/1", (*actor).deaf))
+	c.run()
+	c.await("cluster.ready", "")
+	j, events := c.follow(c.ctl.Stop(c.context(), control.StopRequest{}))
+	if j.State != control.JobOK {
+		t.Errorf("%s: %s", j.State, j.Error)
+	}
+	within(t, c.over)
+	if d := cmp.Diff([]syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}, c.last("web/1").Signals()); d != "" {
+		t.Errorf("signals (-want +got):\n%s", d)
+	}
+	if n := len(events); n != 2 || events[1].Event != "cut" || events[1].Worker != "web/1" || !strings.Contains(events[1].Error, "ignored TERM") {
+		t.Errorf("events %+v", events)
+	}
+	if _, err := c.ctl.Status(c.context()); !errors.Is(err, control.ErrUnavailable) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestStopOvertakes whatever runs.
+func TestStopOvertakes(t *testing.T) {
+	c := start(t, quick("web", 2))
+	c.act((*actor).slow)
+	first, err := c.ctl.Reload(c.context(), control.ReloadRequest{})
+	must(t, err)
+	stop, err := c.ctl.Stop(c.context(), control.StopRequest{})
+	must(t, err)
+	if j, _ := c.follow(first, nil); j.State != control.JobCancelled {
+		t.Errorf("the reload: %s: %s", j.State, j.Error)
+	}
+	if j, _ := c.follow(stop, nil); j.State != control.JobOK {
+		t.Errorf("the stop: %s: %s", j.State, j.Error)
+	}
+	within(t, c.over)
+}
+
+// TestStopEndsLastingSessions: a retired shell worker may stay for the sake of
+// its sessions, but not longer than the cluster.
+func TestStopEndsLastingSessions(t *testing.T) {
+	shell := quick("shell", 1)
+	shell.BuiltIn, shell.MaxOutgoing, shell.DrainTimeout = true, 4, time.Minute
+	c := newCluster(t, quick("web", 1), shell)
+	c.act(on("shell/0", func(a *actor) { a.serveUntil(func(d ipc.Drain) bool { return d.Final }) }))
+	c.run()
+	c.await("cluster.ready", "")
+	for range 2 {
+		c.reload(control.ReloadRequest{Pools: []string{"shell"}}, control.JobOK)
+	}
+	if out := c.workers()["shell/0"].Outgoing; len(out) != 2 {
+		t.Fatalf("outgoing %+v, want two", out)
+	}
+	c.follow(c.ctl.Stop(c.context(), control.StopRequest{}))
+	within(t, c.over)
+}
+
+// TestTooManyOutgoing: the oldest ends first, then the next.
+func TestTooManyOutgoing(t *testing.T) {
+	w := newWorld(control.PoolSpec{MaxOutgoing: 2}, true)
+	w.step(input{kind: hWant, want: wantRun})
+	w.step(input{kind: hReady, inc: 1})
+	for range 4 {
+		w.step(input{kind: hPrepare, gen: 2})
+		w.step(input{kind: hReady, inc: w.next.inc})
+		w.step(input{kind: hCommit})
+	}
+	var got []int
+	for inc := range uint64(4) {
+		got = append(got, len(w.told[inc+1]))
+	}
+	if d := cmp.Diff([]int{2, 2, 1, 1}, got); d != "" {
+		t.Errorf("how often each was told to drain (-want +got):\n%s", d)
+	}
+}
+
+// TestSpawnFailsAfterItsEnd: a process that was given up before its start had
+// failed leaves nothing behind.
+func TestSpawnFailsAfterItsEnd(t *testing.T) {
+	w := newWorld(control.PoolSpec{}, false)
+	w.step(input{kind: hWant, want: wantRun})
+	w.step(input{kind: hWant, want: wantStopped})
+	delete(w.alive, 1)
+	w.step(input{kind: hSpawnFailed, inc: 1})
+	if !w.idle() || w.state() != control.Stopped {
+		t.Errorf("the slot is %s with %d retiring", w.state(), len(w.old))
+	}
+}
+
+// TestStopWhileStarting: a start that hangs and then fails ends with the rest.
+func TestStopWhileStarting(t *testing.T) {
+	c := start(t, quick("web", 1))
+	j, err := c.ctl.StopWorker(c.context(), "web/0")
+	must(t, err)
+	c.follow(j, nil)
+	c.script.FailNext(syscall.EAGAIN)
+	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/0"}})); j.State != control.JobFailed || !strings.Contains(j.Error, "could not be started") {
+		t.Errorf("%s: %s", j.State, j.Error)
+	}
+	c.await("worker.ready", "web/0") // it is tried again
+}
+
+// TestLost: a worker that has stopped beating is killed and replaced.
+func TestLost(t *testing.T) {
+	spec := quick("web", 1)
+	spec.LostAfter, spec.Beat = 10*time.Millisecond, time.Millisecond
+	c := newCluster(t, spec)
+	c.act(on("web/0", func(a *actor) {
+		if a.boot.Incarnation != 1 {
+			a.beat()
+			return
+		}
+		a.deaf()
+	}))
+	c.run()
+	if e := c.await("worker.killed", "web/0"); !strings.Contains(e.Text, "no beat for 10ms") {
+		t.Errorf("event %q", e.Text)
+	}
+	c.await("worker.ready", "web/0")
+	if w := c.workers()["web/0"]; w.Incarnation != 2 || w.LastExit == nil || !strings.Contains(w.LastExit.Reason, "no beat") {
+		t.Errorf("worker %+v", w)
+	}
+}
+
+// beat is a worker that beats and does nothing else.
+func (a *actor) beat() {
+	a.Obey(syscall.SIGTERM)
+	if !a.join() {
+		return
+	}
+	a.tell(ipc.TypeReady, nil)
+	for a.conn.Send(soon, ipc.TypeBeat, ipc.Beat{Connections: 3, Requests: 5}) == nil {
+		select {
+		case <-a.dead:
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// TestAwayIsNotSilence: a primary that was stopped itself does not kill those
+// whose beats it could not read.
+func TestAwayIsNotSilence(t *testing.T) {
+	for name, test := range map[string]struct {
+		away time.Duration
+		told int
+	}{
+		"looks every second":  {tickEvery, 1},
+		"was stopped so long": {time.Minute, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Now()
+			p := &pool{spec: control.PoolSpec{Name: "web"}.WithDefaults()}
+			p.policy = policy{PoolSpec: p.spec}
+			s := newSeat(p, 0)
+			s.slot = slot{want: wantRun, cur: process{inc: 1, ready: true}}
+			s.runs[1] = &run{inc: 1, conv: &conversation{}, heard: now.Add(-time.Minute)}
+			p.seats = []*seat{s}
+			l := &loop{cfg: Config{Console: func(string) {}}, pools: []*pool{p}, looked: now.Add(-test.away), counter: &counter{}, news: newJournal(1, 10, 1000, func(control.Event) int { return 1 })}
+			l.checkBeats(now)
+			events, _, _ := l.news.read(1)
+			if len(events) != test.told {
+				t.Errorf("events %+v, want %d", events, test.told)
+			}
+		})
+	}
+}
+
+// TestConsoleThatBlocks does not hold up the end.
+func TestConsoleThatBlocks(t *testing.T) {
+	blocked := &blockedWriter{until: make(chan struct{})}
+	c := newCluster(t, quick("web", 1))
+	c.cfg.Out = blocked
+	c.run()
+	c.await("cluster.ready", "")
+	c.cancel()
+	within(t, c.over)
+	close(blocked.until)
+}
+
+type blockedWriter struct{ until chan struct{} }
+
+func (b *blockedWriter) Write(p []byte) (int, error) {
+	<-b.until
+	return len(p), nil
+}
+
+func TestSecondPrimary(t *testing.T) {
+	c := start(t, quick("web", 1))
+	second := newCluster(t, quick("web", 1))
+	second.cfg.State = c.cfg.State
+	second.cfg.Run = c.cfg.Run
+	err := Run(c.context(), second.cfg)
+	if err == nil || !strings.Contains(err.Error(), "another primary runs here already: pid ") {
+		t.Errorf("%v", err)
+	}
+	if n := len(second.script.Processes()); n > 0 {
+		t.Errorf("it started %d processes", n)
+	}
+	if len(c.workers()) != 1 {
+		t.Error("the first is not well")
+	}
+}

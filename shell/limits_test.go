@@ -1,0 +1,113 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Two hundred silent connections from one address must not keep others out.
+func TestB3_connection_flood(t *testing.T) {
+	l := newLimits(100, 10)
+	flood := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 66)}
+	var slots []*slot
+	for range 200 {
+		if s, err := l.admit(flood); err == nil {
+			slots = append(slots, s)
+		} else if !errors.Is(err, errCrowd) {
+			t.Fatal(err)
+		}
+	}
+	if len(slots) != 40 {
+		t.Errorf("%d connections of one source, want 40", len(slots))
+	}
+	other, err := l.admit(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 9)})
+	if err != nil {
+		t.Fatalf("another source: %v", err)
+	}
+	slots = append(slots, other)
+	for _, s := range slots {
+		s.release()
+		s.release() // twice is once
+	}
+	if l.total != 0 {
+		t.Errorf("%d connections are left", l.total)
+	}
+}
+
+func TestTurns(t *testing.T) {
+	l := newLimits(10, 1)
+	addr := &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
+	first, err1 := l.admit(addr)
+	second, err2 := l.admit(&net.TCPAddr{IP: net.ParseIP("2001:db8::2")}) // the same /64
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(errHelloTimeout)
+	if err := second.login(ended); !errors.Is(err, errHelloTimeout) {
+		t.Errorf("out of turn: %v", err)
+	}
+	first.loggedIn()
+	if err := second.login(t.Context()); err != nil {
+		t.Error(err)
+	}
+	first.release()
+	second.release()
+}
+
+func TestPenaltyIsForgiven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimits(10, 10)
+		addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}
+		s, err := l.admit(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.penalize(penaltyAuthFail)
+		s.penalize(penaltyAuthFail)
+		if _, err := l.admit(addr); err != nil {
+			t.Errorf("10 s are not enforced: %v", err)
+		}
+		s.penalize(penaltyAuthFail)
+		if _, err := l.admit(addr); !errors.Is(err, errPenalty) {
+			t.Errorf("15 s: %v, want %v", err, errPenalty)
+		}
+		time.Sleep(15*time.Second - 1)
+		if _, err := l.admit(addr); !errors.Is(err, errPenalty) {
+			t.Errorf("enforced until it is over: %v", err)
+		}
+		time.Sleep(time.Nanosecond)
+		if _, err := l.admit(addr); err != nil {
+			t.Errorf("after 15 s: %v", err)
+		}
+		for range 1000 {
+			s.penalize(penaltyAuthFail)
+		}
+		time.Sleep(penaltyMax)
+		if _, err := l.admit(addr); err != nil {
+			t.Errorf("after the longest penalty: %v", err)
+		}
+	})
+}
+
+func TestSourcesAreBounded(t *testing.T) {
+	l := newLimits(1<<20, 10)
+	for i := range 2 * maxSources {
+		s, err := l.admit(&net.TCPAddr{IP: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.penalize(penaltyGrace)
+		s.release()
+	}
+	if len(l.sources) > maxSources {
+		t.Errorf("%d sources are kept, want at most %d", len(l.sources), maxSources)
+	}
+}
