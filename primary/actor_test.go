@@ -32,7 +32,7 @@ type actor struct {
 }
 
 // newActor takes from the command what the process would inherit.
-func newActor(_ *cluster, p *proctest.Process) (*actor, error) {
+func newActor(p *proctest.Process) (*actor, error) {
 	a := &actor{Process: p, pid: os.Getpid(), exit: make(chan proc.Exit, 1), dead: make(chan struct{})}
 	boot, err := inherited(p.Command.Files[bootFD])
 	if err != nil {
@@ -157,17 +157,17 @@ func (a *actor) answer(i ipc.Invite) {
 	}
 }
 
-// deaf says that it is ready and then neither listens nor obeys.
-func (a *actor) deaf() {
+// stubborn says that it is ready and then neither listens nor obeys.
+func (a *actor) stubborn() {
 	if a.join() {
 		a.tell(ipc.TypeReady, nil)
 	}
 }
 
-// deafen is a worker that hears no message but ends by TERM.
-func (a *actor) deafen() {
+// deaf is a worker that hears no message but ends by TERM.
+func (a *actor) deaf() {
 	a.Obey(syscall.SIGTERM)
-	a.deaf()
+	a.stubborn()
 }
 
 // crash ends before it is ready, and says why.

@@ -34,10 +34,11 @@ type cluster struct {
 	cancel context.CancelFunc
 	seen   control.Cursor // of the events, by await
 
-	mu     sync.Mutex   // protects what follows
-	part   func(*actor) // how the next processes behave
-	actors []*actor
-	acting sync.WaitGroup
+	mu       sync.Mutex   // protects what follows
+	part     func(*actor) // how the next processes behave
+	stranger uint64       // the incarnation whose pid is not that of who speaks for it
+	actors   []*actor
+	acting   sync.WaitGroup
 }
 
 // quick is a pool with times for tests.
@@ -129,12 +130,15 @@ func (c *cluster) Start(cmd proc.Command) (proc.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := newActor(c, p.(*proctest.Process))
+	a, err := newActor(p.(*proctest.Process))
 	if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	part := c.part
+	if c.stranger == a.boot.Incarnation {
+		a.pid = 1
+	}
 	c.actors = append(c.actors, a)
 	c.mu.Unlock()
 	c.acting.Go(func() { part(a) })

@@ -24,6 +24,9 @@ func (l *loop) started(s *seat, inc uint64, p proc.Process) {
 	if r.conv != nil && r.peer != p.PID() {
 		l.impostor(s, r)
 	}
+	if r.early {
+		l.becameReady(s, inc)
+	}
 }
 
 // spawnFailed takes in that a process could not be started at all.
@@ -105,6 +108,9 @@ func (l *loop) becameReady(s *seat, inc uint64) {
 		return
 	}
 	r := s.runs[inc]
+	if r.early = r.process == nil; r.early {
+		return // who speaks is not proved before its pid is known
+	}
 	r.heard = time.Now()
 	l.step(s, input{kind: hReady, inc: inc})
 	l.report(s, inc, "worker.ready", fmt.Sprintf("ready: pid %d, generation %d, after %v", r.pid(), r.number, time.Since(r.since).Round(time.Millisecond)))
@@ -152,5 +158,5 @@ func (l *loop) checkBeat(s *seat, inc uint64, r *run, quiet time.Duration) {
 func (l *loop) impostor(s *seat, r *run) {
 	l.report(s, r.inc, "worker.impostor", fmt.Sprintf("hello came from pid %d: refused", r.peer))
 	r.conv.close()
-	r.conv = nil
+	r.conv, r.early = nil, false
 }

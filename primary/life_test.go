@@ -143,7 +143,7 @@ func TestSignal(t *testing.T) {
 // TestStopCutsTheStubborn: whoever ignores everything is killed and reported.
 func TestStopCutsTheStubborn(t *testing.T) {
 	c := newCluster(t, quick("web", 2))
-	c.act(on("web/1", (*actor).deaf))
+	c.act(on("web/1", (*actor).stubborn))
 	c.run()
 	c.await("cluster.ready", "")
 	j, events := c.follow(c.ctl.Stop(c.context(), control.StopRequest{}))
@@ -253,7 +253,7 @@ func TestLost(t *testing.T) {
 			a.beat()
 			return
 		}
-		a.deaf()
+		a.stubborn()
 	}))
 	c.run()
 	if e := c.await("worker.killed", "web/0"); !strings.Contains(e.Text, "no beat for 10ms") {

@@ -76,9 +76,6 @@ func (l *loop) reconcilePool(p *pool) {
 	}
 	over := l.stopping && (!p.spec.BuiltIn || l.appsIdle())
 	for i, s := range p.seats {
-		if over && !p.over { // those that may linger for the sake of their sessions, too
-			l.step(s, input{kind: hEndAll})
-		}
 		w := s.want
 		switch {
 		case over:
@@ -91,8 +88,10 @@ func (l *loop) reconcilePool(p *pool) {
 		if w != s.want {
 			l.step(s, input{kind: hWant, want: w})
 		}
+		if over && s.lasts() { // nobody stays for the sake of his sessions
+			l.step(s, input{kind: hEndAll})
+		}
 	}
-	p.over = over
 }
 
 // step lets something happen to a slot and does what follows from it.
@@ -138,6 +137,10 @@ func (l *loop) after(s *seat, a action) {
 	})
 }
 
+// lastMoment is what lasting sessions have from the end of the cluster to their
+// own: enough for the answer to the stop.
+const lastMoment = 100 * time.Millisecond
+
 // drain asks a worker to finish. One that holds no conversation is told by TERM.
 func (l *loop) drain(s *seat, a action) {
 	r := s.runs[a.inc]
@@ -145,8 +148,11 @@ func (l *loop) drain(s *seat, a action) {
 		return
 	}
 	d := ipc.Drain{Linger: a.linger && !l.stopping, LameDuck: s.pool.spec.LameDuck, Final: a.final || l.stopping}
-	if s.pool.spec.MaxOutgoing == 0 || d.Final {
+	switch {
+	case s.pool.spec.MaxOutgoing == 0:
 		d.Deadline = s.pool.spec.LameDuck + s.pool.spec.DrainTimeout
+	case d.Final:
+		d.Deadline = lastMoment
 	}
 	if r.conv == nil || !r.conv.send(ipc.TypeDrain, d) {
 		s.signal(a.inc, sigTerm)

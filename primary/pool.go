@@ -26,7 +26,6 @@ type pool struct {
 	gen         int // what a new slot runs
 	job         *job
 	failure     string // the last one, for status
-	over        bool   // the cluster stops, and it is this pool's turn
 }
 
 // keptGenerations is how many versions of a pool's code stay executable.
@@ -169,6 +168,12 @@ func (s *seat) takesWork() bool {
 func (s *seat) serving(p process) bool {
 	r := s.runs[p.inc]
 	return p.serves() && r != nil && !r.silent && !r.leaving && !r.closed
+}
+
+// lasts tells whether a retired process may stay as long as it wishes and has
+// not been told that this is over.
+func (s *seat) lasts() bool {
+	return s.pool.spec.MaxOutgoing > 0 && slices.ContainsFunc(s.old, func(p process) bool { return p.ending == told && !p.final })
 }
 
 // note keeps why a process was ended, for its exit.

@@ -65,6 +65,7 @@ type run struct {
 	silent  bool
 	closed  bool // accepts no more connections
 	leaving bool // it ends by itself
+	early   bool // it said that it is ready before we knew that it runs
 	drained *ipc.Drained
 	reason  string // why we ended it
 }

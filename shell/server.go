@@ -149,8 +149,8 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 			s.admit(nc)
 			continue
 		}
-		if ctx.Err() != nil {
-			return
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return // whoever closes it drains
 		}
 		if backoff == 0 || backoff == maxBackoff {
 			s.logf("accept: %v", err)

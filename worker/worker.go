@@ -74,13 +74,6 @@ func (w *Worker) StateDir() string { return w.boot.State }
 // drain, or at a second TERM. Use it for work that may go on during the drain.
 func (w *Worker) Context() context.Context { return w.hard }
 
-// Final reports whether the worker drains because the whole cluster stops. It
-// is of use only after the context of Run has ended.
-func (w *Worker) Final() bool {
-	<-w.soft.Done()
-	return w.drain.Final
-}
-
 // Ready tells the primary that the worker serves: now the one that it replaces
 // retires. Only the first call counts.
 func (w *Worker) Ready() error {
