@@ -2,7 +2,7 @@
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build demo test check format vet lint arch fuzz tidy bench docs clean
+.PHONY: help build demo test check format vet lint fuzz tidy docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## print this

@@ -94,6 +94,7 @@ func (l *loginState) none(meta gossh.ConnMetadata) (*gossh.Permissions, error) {
 func (l *loginState) remember(meta gossh.ConnMetadata) error {
 	if !l.named {
 		l.named, l.name = true, meta.User()
+		l.conn.srv.reloadUsers() // one stat: who was just added may come in
 	}
 	if l.changed || meta.User() != l.name {
 		l.changed = true

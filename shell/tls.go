@@ -75,6 +75,7 @@ func (sh *lineShell) login() bool {
 		if err != nil {
 			return false
 		}
+		sh.conn.srv.reloadUsers()
 		ok, err := sh.conn.checkPassword(name, []byte(password))
 		if err != nil {
 			return false

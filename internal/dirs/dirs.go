@@ -12,8 +12,8 @@ import (
 
 // Dirs are the directories of one cluster, as absolute paths.
 type Dirs struct {
-	Run   string // sockets, registry
-	State string // lock, keys, users, generations, jobs, audit
+	Run   string // sockets
+	State string // lock, keys, users, audit
 }
 
 // Modes of the directories.

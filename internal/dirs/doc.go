@@ -1,4 +1,4 @@
-// Package dirs says where a cluster keeps its files: sockets and registry in
+// Package dirs says where a cluster keeps its files: sockets in
 // the run directory, keys, users and everything that lasts in the state
 // directory.
 //
