@@ -34,7 +34,7 @@ fuzz: ## fuzz each parser for FUZZTIME
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r f; do \
 	  grep -o '^func Fuzz[A-Za-z0-9_]*' "$$f" | cut -d' ' -f2 | while read -r name; do \
 	    echo "$$name $$(dirname $$f)"; \
-	    $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -parallel 2 "$$(dirname $$f)" || exit 1; \
+	    $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -parallel 2 "$$(dirname $$f)" || exit 1; \
 	  done || exit 1; done
 
 tidy:

@@ -162,7 +162,10 @@ func (a as) Restart(ctx context.Context, _ control.RestartRequest) (control.Job,
 
 // Stop implements [control.Control].
 func (a as) Stop(ctx context.Context, _ control.StopRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) { return l.stop(a.user) })
+	return a.askJob(ctx, func(l *loop) (*job, error) {
+		l.awaited = true
+		return l.stop(a.user)
+	})
 }
 
 // Revive implements [control.Control].
@@ -245,6 +248,17 @@ func (j *job) since(seen int, id string) (progress, error) {
 	return progress{j.value(), append([]control.JobEvent(nil), j.events[seen:]...), j.news}, nil
 }
 
+// toldOf notes that the end of a stop has become known.
+func (p *Primary) toldOf(j control.Job) {
+	if j.Kind != "stop" {
+		return
+	}
+	select {
+	case p.told <- struct{}{}:
+	default:
+	}
+}
+
 // hasEnded tells whether the loop has, so that nobody changes its last state.
 func (p *Primary) hasEnded() bool {
 	select {
@@ -273,6 +287,7 @@ func (a as) FollowJob(ctx context.Context, id string, fn func(control.JobEvent) 
 			seen++
 		}
 		if p.job.State != control.JobRunning {
+			a.p.toldOf(p.job)
 			return p.job, nil
 		}
 		select {

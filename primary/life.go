@@ -61,7 +61,7 @@ func (l *loop) exited(s *seat, inc uint64, e proc.Exit, lines []string) {
 	wanted := s.endedByUs(inc)
 	l.fail(s, inc, exit)
 	l.step(s, input{kind: hExit, inc: inc, clean: exit.Code == 0})
-	if !wanted {
+	if !wanted && s.hold != control.Done {
 		s.pool.failure = s.id() + " " + exitText(exit)
 	}
 }
@@ -80,6 +80,7 @@ func (l *loop) fail(s *seat, inc uint64, e control.Exit) {
 	}
 	s.exits = slices.Insert(s.exits, 0, e)
 	s.exits = s.exits[:min(len(s.exits), keptExits)]
+	s.runs[inc].forget()
 	delete(s.runs, inc)
 }
 

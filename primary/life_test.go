@@ -2,6 +2,7 @@ package primary
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -293,18 +294,56 @@ func TestAwayIsNotSilence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Now()
-			p := &pool{spec: control.PoolSpec{Name: "web"}.WithDefaults()}
-			p.policy = policy{PoolSpec: p.spec}
-			s := newSeat(p, 0)
+			l, s := bare()
 			s.slot = slot{want: wantRun, cur: process{inc: 1, ready: true}}
 			s.runs[1] = &run{inc: 1, conv: &conversation{}, heard: now.Add(-time.Minute)}
-			p.seats = []*seat{s}
-			l := &loop{cfg: Config{Console: func(string) {}}, pools: []*pool{p}, looked: now.Add(-test.away), counter: &counter{}, news: newJournal(1, 10, 1000, func(control.Event) int { return 1 })}
+			l.looked = now.Add(-test.away)
 			l.checkBeats(now)
 			events, _, _ := l.news.read(1)
 			if len(events) != test.told {
 				t.Errorf("events %+v, want %d", events, test.told)
 			}
+		})
+	}
+}
+
+// bare is a loop that does not run, with one slot.
+func bare() (*loop, *seat) {
+	p := &pool{spec: control.PoolSpec{Name: "web"}.WithDefaults()}
+	p.policy = policy{PoolSpec: p.spec}
+	s := newSeat(p, 0)
+	p.seats = []*seat{s}
+	return &loop{
+		cfg: Config{Console: func(string) {}}, pools: []*pool{p}, counter: &counter{}, post: func(event) bool { return true },
+		news: newJournal(1, 10, 1000, func(control.Event) int { return 1 }),
+	}, s
+}
+
+// TestReadyBeforeStarted: a process may say so before its starter has returned;
+// it counts once its pid is known to be that of who speaks.
+func TestReadyBeforeStarted(t *testing.T) {
+	for name, test := range map[string]struct {
+		peer int
+		want control.State
+	}{
+		"the process itself": {os.Getpid(), control.Ready},
+		"somebody else":      {1, control.Starting},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, s := bare()
+			s.slot = slot{want: wantRun, cur: process{inc: 1}}
+			uc, err := newCluster(t).socket()
+			must(t, err)
+			s.runs[1] = &run{inc: 1, conv: newConversation(ipc.NewConn(uc)), peer: test.peer}
+			l.becameReady(s, 1)
+			if s.state() != control.Starting {
+				t.Errorf("before its pid is known it is %s", s.state())
+			}
+			l.started(s, 1, &actor{pid: os.Getpid()})
+			if s.state() != test.want {
+				t.Errorf("it is %s, want %s", s.state(), test.want)
+			}
+			_ = uc.Close() // an impostor's is closed already
 		})
 	}
 }

@@ -29,6 +29,7 @@ type loop struct {
 	since    time.Time
 	looked   time.Time // when checkBeats looked last
 	stopping bool
+	awaited  bool // somebody asked for the stop who may want to follow it
 	ended    bool
 	greeted  bool // the line that all is ready has been printed
 }
@@ -132,9 +133,12 @@ func (l *loop) do(s *seat, a action) {
 func (l *loop) after(s *seat, a action) {
 	in := input{kind: a.timer, inc: a.inc}
 	post := l.post
-	time.AfterFunc(a.after, func() {
+	t := time.AfterFunc(a.after, func() {
 		post(func(l *loop) { l.step(s, in) })
 	})
+	if r := s.runs[a.inc]; r != nil {
+		r.timers = append(r.timers, t)
+	}
 }
 
 // lastMoment is what lasting sessions have from the end of the cluster to their

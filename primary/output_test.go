@@ -110,9 +110,10 @@ func TestTailIsBounded(t *testing.T) {
 func TestEndWhileOthersWrite(t *testing.T) {
 	o, w := listening(t)
 	var wg sync.WaitGroup
+	more := bytes.Repeat([]byte{'\n'}, 64<<10) // slower to read than to write
 	wg.Go(func() {
 		for {
-			if _, err := w.WriteString("more\n"); err != nil {
+			if _, err := w.Write(more); err != nil {
 				return
 			}
 		}

@@ -53,6 +53,7 @@ type Primary struct {
 	events chan event
 	ended  chan struct{} // closed when the loop has ended
 	last   []*job        // the jobs as they were then
+	told   chan struct{} // size 1: somebody has learned how the stop went
 	log    *journal[control.LogLine]
 	news   *journal[control.Event]
 	key    []byte
@@ -114,6 +115,7 @@ func newPrimary(cfg Config) (*Primary, error) {
 		cfg: cfg, key: key,
 		events: make(chan event, 64),
 		ended:  make(chan struct{}),
+		told:   make(chan struct{}, 1),
 		log:    newJournal(epoch, keptLines, keptBytes, func(x control.LogLine) int { return len(x.Text) + 64 }),
 		news:   newJournal(epoch, keptEvents, keptBytes, func(x control.Event) int { return len(x.Text) + 128 }),
 	}
@@ -246,6 +248,7 @@ func (p *Primary) serve(ctx context.Context, l *loop) error {
 	l.run(p.events)
 	p.last = l.jobs
 	close(p.ended)
+	p.farewell(l)
 	l.spawn.wg.Wait() // every process has been reaped: only readers of output are left
 	err = errors.Join(ignoreClosed(workers.Close()), ignoreClosed(ctl.Close()), p.unlink())
 	wg.Wait() // from here on there are no new conversations
@@ -255,6 +258,21 @@ func (p *Primary) serve(ctx context.Context, l *loop) error {
 	l.close()
 	con.close()
 	return err
+}
+
+// farewellWait is how long the sockets stay for the one who asked for the stop.
+const farewellWait = 500 * time.Millisecond
+
+// farewell lets whoever asked for the stop learn how it went: the question
+// comes on a connection of its own, and a small cluster ends faster.
+func (p *Primary) farewell(l *loop) {
+	if !l.awaited {
+		return
+	}
+	select {
+	case <-p.told:
+	case <-time.After(farewellWait):
+	}
 }
 
 // lastWords gives the conversations that carry the answer to a stop a moment.

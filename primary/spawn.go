@@ -68,6 +68,15 @@ type run struct {
 	early   bool // it said that it is ready before we knew that it runs
 	drained *ipc.Drained
 	reason  string // why we ended it
+	timers  []*time.Timer
+}
+
+// forget stops what waits for a process that has gone: without it the timers
+// of short-lived ones would add up, each for its half minute.
+func (r *run) forget() {
+	for _, t := range r.timers {
+		t.Stop()
+	}
 }
 
 func (r *run) pid() int {

@@ -37,10 +37,12 @@ func (w *Worker) ServeHTTP(ctx context.Context, srv *http.Server, ln net.Listene
 	case <-ctx.Done():
 		d.draining.Store(true)
 		w.Leave()
-		<-served // the listener is closed: every accepted connection is known now
+		<-w.deaf
+		_ = ln.Close() // it may be around the worker's own, or none of it
+		<-served       // from now on every accepted connection is known
 	}
 	d.draining.Store(true)
-	return d.drain(ln)
+	return d.drain()
 }
 
 // drainer follows the connections of one http.Server.
@@ -79,17 +81,18 @@ func (d *drainer) wrap() {
 func (d *drainer) note(c net.Conn, s http.ConnState) {
 	d.mu.Lock()
 	_, known := d.states[c]
+	draining := d.draining.Load()
+	if known && draining && s == http.StateClosed {
+		d.w.finished.Add(1) // before anybody can see that it has gone
+	}
 	if s == http.StateClosed || s == http.StateHijacked {
 		delete(d.states, c)
 	} else {
 		d.states[c] = s
 	}
 	d.mu.Unlock()
-	if !d.draining.Load() {
+	if !draining {
 		return
-	}
-	if known && s == http.StateClosed {
-		d.w.finished.Add(1)
 	}
 	select {
 	case d.changed <- struct{}{}:
@@ -112,19 +115,30 @@ func (d *drainer) count(states ...http.ConnState) int {
 	return n
 }
 
+// firstRequest is how long a connection that has just been accepted has for
+// its first request, even without a lame duck: Shutdown would drop it.
+const firstRequest = time.Second
+
 // drain begins when the listener is closed and Serve has returned.
-func (d *drainer) drain(ln net.Listener) error {
+func (d *drainer) drain() error {
 	hard := d.w.hard
+	fresh, done := context.WithTimeout(hard, firstRequest)
+	defer done()
 	grace, cancel := context.WithTimeout(hard, d.w.drain.LameDuck)
 	d.wait(grace, http.StateNew, http.StateActive, http.StateIdle)
 	cancel()
+	d.wait(fresh, http.StateNew)
+	// What is in flight since before the drain has no "Connection: close" yet,
+	// and gets it now, if its headers have not been written.
+	d.srv.SetKeepAlivesEnabled(false)
 	d.wait(hard, http.StateActive)
 	err := d.srv.Shutdown(hard)
 	if errors.Is(err, context.Canceled) { // the time is over
 		d.w.lost.Add(int64(d.count(http.StateActive, http.StateNew)))
 		err = d.srv.Close()
 	}
-	d.hijacked(ln)
+	d.wait(hard, http.StateNew, http.StateActive, http.StateIdle) // closed, they still have to tell
+	d.hijacked()
 	return err
 }
 
@@ -145,33 +159,15 @@ const hijackedPoll = 50 * time.Millisecond
 
 // hijacked waits for the connections that handlers have taken over, and closes
 // those that are left when the time is over.
-func (d *drainer) hijacked(ln net.Listener) {
-	l, ok := ln.(*listener)
-	if !ok {
-		return
-	}
+func (d *drainer) hijacked() {
 	t := time.NewTicker(hijackedPoll)
 	defer t.Stop()
-	for l.open() > 0 {
+	for d.w.open() > 0 {
 		select {
 		case <-t.C:
 		case <-d.w.hard.Done():
-			d.w.lost.Add(int64(l.closeAll()))
+			d.w.lost.Add(int64(d.w.closeAll()))
 			return
 		}
 	}
-}
-
-// closeAll closes every connection and tells how many there were.
-func (l *listener) closeAll() int {
-	l.mu.Lock()
-	all := make([]*conn, 0, len(l.conns))
-	for c := range l.conns {
-		all = append(all, c)
-	}
-	l.mu.Unlock()
-	for _, c := range all {
-		_ = c.Close() // nothing to be done about it
-	}
-	return len(all)
 }

@@ -60,6 +60,37 @@ func (l *listener) open() int {
 	return len(l.conns)
 }
 
+// open counts the connections of all listeners.
+func (w *Worker) open() (n int) {
+	for _, l := range w.listeners {
+		n += l.open()
+	}
+	return n
+}
+
+// closeAll closes the connections of all listeners and tells how many there
+// were.
+func (w *Worker) closeAll() (n int) {
+	for _, l := range w.listeners {
+		n += l.closeAll()
+	}
+	return n
+}
+
+// closeAll closes every connection and tells how many there were.
+func (l *listener) closeAll() int {
+	l.mu.Lock()
+	all := make([]*conn, 0, len(l.conns))
+	for c := range l.conns {
+		all = append(all, c)
+	}
+	l.mu.Unlock()
+	for _, c := range all {
+		_ = c.Close() // nothing to be done about it
+	}
+	return len(all)
+}
+
 func (l *listener) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

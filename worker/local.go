@@ -23,6 +23,7 @@ type LocalCall struct {
 	interrupt context.CancelCauseFunc
 	over      context.Context // of the conversation
 	end       context.CancelFunc
+	begun     chan struct{} // closed when the caller has been told that it is attached
 	stdin     chan ipc.Data
 	rest      []byte
 	eof       bool
@@ -39,11 +40,10 @@ func (w *Worker) LocalCalls() <-chan *LocalCall { return w.local }
 // takeLocal accepts a handed-over conversation.
 func (w *Worker) takeLocal(m *ipc.Message) {
 	var s ipc.Session
-	fds := m.Files()
-	if len(fds) != 1 || m.Decode(&s) != nil {
-		return
+	if m.FDs != 1 || m.Decode(&s) != nil {
+		return // the message is discarded with what came with it
 	}
-	f := os.NewFile(uintptr(fds[0]), "local call")
+	f := os.NewFile(uintptr(m.Files()[0]), "local call")
 	defer f.Close() // FileConn has a copy
 	nc, err := net.FileConn(f)
 	if err != nil {
@@ -54,7 +54,7 @@ func (w *Worker) takeLocal(m *ipc.Message) {
 		_ = nc.Close()
 		return
 	}
-	c := &LocalCall{user: s.User, args: s.Args, conn: ipc.NewConn(uc), stdin: make(chan ipc.Data)}
+	c := &LocalCall{user: s.User, args: s.Args, conn: ipc.NewConn(uc), begun: make(chan struct{}), stdin: make(chan ipc.Data)}
 	c.conn.Trust(false)
 	c.over, c.end = context.WithCancel(w.hard)
 	c.ctx, c.interrupt = context.WithCancelCause(w.hard)
@@ -71,7 +71,9 @@ func (w *Worker) offer(c *LocalCall) {
 	case <-w.soft.Done():
 		return // the caller sees the end and may try the next shell worker
 	}
-	if c.conn.Send(ipc.SendTimeout, ipc.TypeAttached, nil) != nil {
+	err := c.conn.Send(ipc.SendTimeout, ipc.TypeAttached, nil)
+	close(c.begun)
+	if err != nil {
 		return
 	}
 	defer context.AfterFunc(c.over, func() { _ = c.conn.Close() })()
@@ -96,6 +98,12 @@ func (w *Worker) offer(c *LocalCall) {
 	}
 }
 
+// send tells the caller something, after it was told that it is attached.
+func (c *LocalCall) send(d time.Duration, kind string, body any) error {
+	<-c.begun
+	return c.conn.Send(d, kind, body)
+}
+
 // User is who calls, as the kernel says: "root (ctl, uid 0, pid 4711)".
 func (c *LocalCall) User() string { return c.user }
 
@@ -118,7 +126,7 @@ func (c *LocalCall) Stderr() io.Writer { return stream{c, ipc.TypeStderr} }
 func (c *LocalCall) Exit(status int) error {
 	err := errors.New("the call has ended")
 	c.exited.Do(func() {
-		err = c.conn.Send(ipc.SendTimeout, ipc.TypeExit, ipc.ExitStatus{Status: status})
+		err = c.send(ipc.SendTimeout, ipc.TypeExit, ipc.ExitStatus{Status: status})
 		c.end()
 	})
 	return err
@@ -131,7 +139,7 @@ func (s stdin) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if len(s.rest) == 0 {
-		if err := s.conn.Send(ipc.SendTimeout, ipc.TypeWant, nil); err != nil {
+		if err := s.send(ipc.SendTimeout, ipc.TypeWant, nil); err != nil {
 			return 0, err
 		}
 		select {
@@ -161,7 +169,7 @@ func (s stream) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {
 		piece := p[done:min(len(p), done+streamPiece)]
-		if err := s.conn.Send(stallTimeout, s.kind, ipc.Data{Data: piece}); err != nil {
+		if err := s.send(stallTimeout, s.kind, ipc.Data{Data: piece}); err != nil {
 			return done, err
 		}
 		done += len(piece)

@@ -35,6 +35,7 @@ type Worker struct {
 	handlers  handlers
 	local     chan *LocalCall
 
+	deaf           chan struct{} // closed when the listeners are
 	soft, hard     context.Context
 	askDrain, cut  context.CancelFunc
 	draining       sync.Once
@@ -157,7 +158,7 @@ func readBoot(fd int) (ipc.Boot, error) {
 
 // join opens the listeners and the conversation with the primary.
 func join(b ipc.Boot) (*Worker, error) {
-	w := &Worker{boot: b, listeners: make(map[string]*listener), local: make(chan *LocalCall)}
+	w := &Worker{boot: b, listeners: make(map[string]*listener), local: make(chan *LocalCall), deaf: make(chan struct{})}
 	w.soft, w.askDrain = context.WithCancel(context.Background())
 	w.hard, w.cut = context.WithCancel(context.Background())
 	for _, in := range b.Listeners {
@@ -252,6 +253,7 @@ func (w *Worker) stopListening() {
 	for _, ln := range w.listeners {
 		_ = ln.Close() // it may be closed already
 	}
+	close(w.deaf)
 	_ = w.conn.Send(ipc.SendTimeout, ipc.TypeClosed, nil) // without a primary nobody waits for it
 }
 
@@ -264,11 +266,9 @@ func (w *Worker) beat() {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
-		b := ipc.Beat{Requests: w.requests.Load()}
-		for _, ln := range w.listeners {
-			b.Connections += ln.open()
-		}
-		if w.conn.Send(ipc.SendTimeout, ipc.TypeBeat, b) != nil {
+		b := ipc.Beat{Connections: w.open(), Requests: w.requests.Load()}
+		err := w.conn.Send(ipc.SendTimeout, ipc.TypeBeat, b)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // a primary that does not read now may read later
 			return
 		}
 		select {
