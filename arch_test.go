@@ -35,6 +35,7 @@ var lattice = []row{
 	{".", []string{"*"}, ""},
 	{"cmd/...", []string{"*"}, ""},
 	{"internal/bench", []string{"*"}, ""}, // a command: it measures the whole
+	{"internal/e2e/faulty", public, "the application of the transcripts is one like any other"},
 	{"examples/...", public, "an example does only what a user of the library can do"},
 	{"worker/workertest", public, "it helps to test programs of users, who have only the public packages"},
 	{"shell", []string{"worker", "commands", "control", "internal/ipc", "internal/users"}, "keys and certificates come to the shell in its Host, and it reaches the primary only over IPC"},

@@ -1,0 +1,88 @@
+package e2e
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"testing"
+)
+
+// binVariable tells Run where Main has put the programs.
+const binVariable = "NORESTART_E2E_BIN"
+
+// ctlScript is the program ctl of the scripts.
+const ctlScript = "#!/bin/sh\nexec norestart ctl --dir \"$DIR\" \"$@\"\n"
+
+// Main builds the programs, runs the tests and ends the process. The programs
+// watch for races when the test does.
+func Main(m *testing.M, packages ...string) {
+	os.Exit(main(m, packages))
+}
+
+func main(m *testing.M, packages []string) int {
+	bin, err := os.MkdirTemp("", "norestart-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error: e2e:", err)
+		return 1
+	}
+	defer os.RemoveAll(bin)
+	if err := build(bin, packages); err != nil {
+		fmt.Fprintln(os.Stderr, "error: e2e:", err)
+		return 1
+	}
+	// testscript leaves its directory behind when -run chose some scripts only.
+	err = errors.Join(atOnce(scripts), os.Setenv("GOTMPDIR", bin))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error: e2e:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// scripts is how many scripts run at once: most of their time they wait.
+const scripts = 6
+
+// atOnce sets the default of -parallel.
+func atOnce(n int) error {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(n))
+}
+
+func build(bin string, packages []string) error {
+	args := []string{"build", "-o", bin + "/"}
+	if raceDetector() {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, packages...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %v: %w\n%s", packages, err, out)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "ctl"), []byte(ctlScript), 0o700); err != nil {
+		return err
+	}
+	return os.Setenv(binVariable, bin)
+}
+
+// raceDetector tells whether this test was built with -race.
+func raceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return false
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-race" {
+			return s.Value == "true"
+		}
+	}
+	return false
+}

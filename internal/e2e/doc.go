@@ -1,0 +1,35 @@
+// Package e2e runs transcripts: scripts of testscript that use the real
+// programs, the real ssh client, real signals and real requests.
+//
+// Invariant: a script owns its directory $WORK and every process that carries
+// it in its environment. When the script ends, none of them is left: one that
+// is, is a failure of the script, and is killed by its pid.
+//
+//	func TestMain(m *testing.M) { e2e.Main(m, "example.org/app") }
+//
+//	func TestScript(t *testing.T) { e2e.Run(t, "testdata/script") }
+//
+// Beside the commands of testscript a script has
+//
+//	start [-early] PROGRAM [ARG…]    start a cluster, wait until it is ready
+//	stopped [-within D] [STATUS]     the cluster's primary has ended, with STATUS
+//	shutdown                         TERM to the primary; ended with 0, nothing left
+//	exits STATUS PROGRAM [ARG…]      run a program that ends with exactly STATUS
+//	waitfor [CONDITION…] PROGRAM …   run it until it is as wished (see wait.go)
+//	spawn NAME PROGRAM [ARG…]        run it beside the script (see spawn.go)
+//	ended [-within D] NAME [STATUS]  it has ended, with STATUS
+//	sig NAME PID…                    send a signal
+//	gone [-within D] PID…            wait until processes have ended
+//	noorphans [-within D]            nothing of the script runs any more
+//	worker VAR ID                    put the pid of a worker into VAR
+//	load start|stop|wait|run …       requests from clients that never retry
+//	sshkey USER ROLE                 a new user with a key of its own
+//	occupy VAR                       hold a port, put its address into VAR
+//	tinydisk DIR SIZE                mount a file system of SIZE bytes
+//
+// and the variables DIR, WEB, ADMIN, PORT, PID, LOG and SSH of the cluster that
+// was started last. "ctl" on the PATH is norestart ctl in DIR; with
+// "ssh -F $SSH USER@cluster" a script logs in.
+//
+// Linux only, as the primary is.
+package e2e

@@ -1,0 +1,64 @@
+// Faulty is an application that misbehaves on request. It is test data of the
+// transcripts, not an example.
+//
+// Files in its working directory are the requests. NAME is for every worker,
+// NAME.2 for the one in slot 2:
+//
+//	exit      end at once with the status that the file holds
+//	unready   never become ready
+//	deaf      finish neither when asked to drain nor on TERM
+//	child     start a child that ignores TERM and has the worker's output
+//
+// Handlers: "end" lets a worker end with status 0, "crash" with 9, "say"
+// writes its arguments as lines.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/norestart/norestart"
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/shell"
+)
+
+type options struct {
+	dir, listen, admin, policy, share, hash string
+	workers, maxRestarts                    int
+	lostAfter, drain, killAfter             time.Duration
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.dir, "dir", "", "")
+	flag.StringVar(&o.listen, "listen", "", "")
+	flag.StringVar(&o.admin, "admin", "", "taken and not used: there is a shell only with --password-hash")
+	flag.StringVar(&o.policy, "policy", string(control.Always), "")
+	flag.StringVar(&o.share, "share", control.ShareSlots, "")
+	flag.StringVar(&o.hash, "password-hash", "", "")
+	flag.IntVar(&o.workers, "workers", 3, "")
+	flag.IntVar(&o.maxRestarts, "max-restarts", 0, "")
+	flag.DurationVar(&o.lostAfter, "lost-after", 0, "")
+	flag.DurationVar(&o.drain, "drain", 0, "")
+	flag.DurationVar(&o.killAfter, "kill-after", 0, "")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "error: faulty: unexpected argument", flag.Arg(0))
+		os.Exit(2)
+	}
+	norestart.Main(o.app())
+}
+
+func (o options) app() norestart.App {
+	app := norestart.App{Name: "faulty", Dir: o.dir, Pools: []norestart.Pool{{
+		Name: "web", Workers: o.workers, Listen: []string{"tcp://" + o.listen}, Run: serve,
+		Policy: control.Policy(o.policy), Share: o.share, MaxRestarts: o.maxRestarts,
+		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, LameDuck: 200 * time.Millisecond,
+	}}}
+	if o.hash != "" {
+		app.Shell = &shell.Config{Host: "127.0.0.1", Port: -1, PasswordHash: o.hash}
+	}
+	return app
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/norestart/norestart/worker"
+)
+
+// serve is a worker: it looks what it shall do wrong, and then serves.
+func serve(ctx context.Context, w *worker.Worker) error {
+	if text, ok := asked("exit", w.Slot()); ok {
+		fmt.Fprintf(os.Stderr, "faulty: %s has no licence\n", w.ID())
+		status, err := strconv.Atoi(text)
+		if err != nil {
+			return err
+		}
+		os.Exit(status)
+	}
+	if _, ok := asked("child", w.Slot()); ok {
+		if err := child(); err != nil {
+			return err
+		}
+	}
+	if _, ok := asked("unready", w.Slot()); ok {
+		fmt.Println("faulty: waits for a database")
+		<-ctx.Done()
+		return nil
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	handle(w, end)
+	ln, err := w.Listener("web")
+	if err != nil {
+		return err
+	}
+	greeting := fmt.Sprintf("hello from %s pid=%d generation=%d\n", w.ID(), os.Getpid(), w.Generation())
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, greeting) })
+	err = w.ServeHTTP(ctx, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, ln)
+	if _, ok := asked("deaf", w.Slot()); ok {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM) // into the void
+		select {}
+	}
+	return err
+}
+
+func handle(w *worker.Worker, end func()) {
+	w.Handle("end", func(_ context.Context, ids []string) ([]byte, error) {
+		if len(ids) == 1 && ids[0] == w.ID() {
+			end()
+		}
+		return []byte("heard"), nil
+	})
+	w.Handle("crash", func(_ context.Context, ids []string) ([]byte, error) {
+		if len(ids) == 1 && ids[0] == w.ID() {
+			fmt.Println("faulty: crashes as asked")
+			os.Exit(9)
+		}
+		return []byte("not me"), nil
+	})
+	w.Handle("say", func(_ context.Context, words []string) ([]byte, error) {
+		for _, word := range words {
+			fmt.Println(word)
+		}
+		return []byte("said"), nil
+	})
+}
+
+// asked looks for a request to the worker of a slot.
+func asked(name string, slot int) (string, bool) {
+	for _, file := range []string{name, fmt.Sprintf("%s.%d", name, slot)} {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			return strings.TrimSpace(string(text)), true
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintln(os.Stderr, "faulty:", err)
+		}
+	}
+	return "", false
+}
+
+// child starts a process that outlives the worker unless its process group is
+// ended as a whole.
+func child() error {
+	c := exec.Command("/bin/sh", "-c", `trap "" TERM; echo "child $$"; exec tail -f /dev/null`)
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	return c.Start()
+}
