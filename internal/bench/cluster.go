@@ -36,21 +36,24 @@ func (b *bench) hello(ctx context.Context) (*cluster, error) {
 	if _, err := output(ctx, b.norestart, "user", "add", "admin", "--role", "admin", "--no-password", "--key", c.key+".pub", "--dir", dir); err != nil {
 		return nil, err
 	}
-	return c, c.start(ctx, 4, b.demo, "--dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	return c, c.start(ctx, 4, exec.Command(b.demo, "--dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"))
 }
 
-// cluster starts the application of this program.
-func (b *bench) cluster(ctx context.Context, workers int) (*cluster, error) {
+// cluster starts the application of this program, with env added to its
+// environment.
+func (b *bench) cluster(ctx context.Context, workers int, env ...string) (*cluster, error) {
 	dir, err := os.MkdirTemp(b.dir, "cluster-")
 	if err != nil {
 		return nil, err
 	}
 	c := &cluster{bench: b, dir: dir}
-	return c, c.start(ctx, workers, b.self, roleCluster, "-dir", dir, "-workers", strconv.Itoa(workers))
+	cmd := exec.Command(b.self, roleCluster, "-dir", dir, "-workers", strconv.Itoa(workers))
+	cmd.Env = append(os.Environ(), env...)
+	return c, c.start(ctx, workers, cmd)
 }
 
-func (c *cluster) start(ctx context.Context, workers int, path string, args ...string) (err error) {
-	if c.process, err = start(true, nil, path, args...); err != nil {
+func (c *cluster) start(ctx context.Context, workers int, cmd *exec.Cmd) (err error) {
+	if c.process, err = startPiped(cmd, cmd.StderrPipe); err != nil {
 		return err
 	}
 	_, err = c.line(ctx, fmt.Sprintf("%d of %d workers ready", workers, workers))

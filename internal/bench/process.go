@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -26,15 +25,12 @@ type process struct {
 	done  chan error  // its end
 }
 
-// start starts a program; files are its descriptors from 3 on. What it prints
-// on its standard output or, if errs, on its standard error, can be awaited.
-func start(errs bool, files []*os.File, path string, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(path, args...), lines: make(chan string, 64), done: make(chan error, 1)}
-	p.cmd.ExtraFiles = files
-	pipe := p.cmd.StdoutPipe
-	if errs {
-		pipe = p.cmd.StderrPipe
-	}
+// start starts cmd, whose standard output can be awaited.
+func start(cmd *exec.Cmd) (*process, error) { return startPiped(cmd, cmd.StdoutPipe) }
+
+// startPiped starts cmd; what comes by the pipe can be awaited.
+func startPiped(cmd *exec.Cmd, pipe func() (io.ReadCloser, error)) (*process, error) {
+	p := &process{cmd: cmd, lines: make(chan string, 64), done: make(chan error, 1)}
 	r, err := pipe()
 	if err != nil {
 		return nil, err

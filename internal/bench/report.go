@@ -23,6 +23,7 @@ type verdict string
 const (
 	reached  verdict = "reached"
 	missed   verdict = "**missed**"
+	tooFew   verdict = "none so far, too few for a verdict"
 	noTarget verdict = "–" // a figure that explains another
 )
 

@@ -39,9 +39,14 @@ func measureStarts(ctx context.Context, b *bench) (table, error) {
 	p, err := pairs(ctx, b.turns(),
 		b.several(func() (float64, error) { return c.reload(ctx) }),
 		b.several(func() (float64, error) { return b.inARow(ctx, 4) }))
+	var ctl float64
+	if err == nil {
+		ctl, err = b.medianOf(ctx, b.norestart, "ctl", "--dir", c.dir, "worker", "info")()
+	}
 	if err == nil {
 		t.add("reload of 4 workers, command to done, without canary and drains, against 4 process starts", "≤ 1.5 ×", p.String(), judge(p.ratio() <= 1.5))
 		t.info("the reload; the 4 starts, one after the other", seconds(median(p.a))+"; "+seconds(median(p.b)))
+		t.info("of the reload: `norestart ctl` itself, measured with `worker info`", seconds(ctl))
 		t.note("reload %s; starts %s", turnsText(p.a, seconds), turnsText(p.b, seconds))
 	}
 	if err = errors.Join(err, c.stop()); err != nil {
@@ -122,8 +127,5 @@ func (b *bench) atOnce(ctx context.Context, n int) (float64, error) {
 	}
 	wg.Wait()
 	took := time.Since(begin).Seconds()
-	for _, one := range running {
-		failed = errors.Join(failed, one.stop())
-	}
-	return took, failed
+	return took, errors.Join(failed, stopAll(running))
 }

@@ -23,13 +23,62 @@ func measureThroughput(ctx context.Context, b *bench) (table, error) {
 		return t, errors.Join(err, c.stop())
 	}
 	err = throughputs(ctx, b, &t, c.web, one.addr)
+	if err == nil {
+		err = preforks(ctx, b, &t, c.web)
+	}
+	if err == nil {
+		err = narrow(ctx, b, &t, one.addr)
+	}
 	return t, errors.Join(err, one.stop(), c.stop())
 }
 
-// generator measures requests per second of a server.
+// preforks shows how much of a difference is that of four processes on the
+// processors, and how much is ours.
+func preforks(ctx context.Context, b *bench, t *table, cluster string) error {
+	four, err := b.prefork(ctx, 4)
+	if err != nil {
+		return err
+	}
+	err = b.explain(ctx, t, "against four bare processes with SO_REUSEPORT", cluster, four[0].addr)
+	return errors.Join(err, stopAll(four))
+}
+
+// narrow shows what it costs that each worker takes the machine for its own.
+func narrow(ctx context.Context, b *bench, t *table, bare string) error {
+	c, err := b.cluster(ctx, 4, "GOMAXPROCS=1")
+	if err != nil {
+		return err
+	}
+	err = b.explain(ctx, t, "with GOMAXPROCS=1 in each worker, against the bare process", c.web, bare)
+	return errors.Join(err, c.stop())
+}
+
+// explain adds a comparison that has no target.
+func (b *bench) explain(ctx context.Context, t *table, what, one, other string) error {
+	for _, keep := range []bool{true, false} {
+		p, err := b.ratePair(ctx, b.ownLoad, one, other, keep)
+		if err != nil {
+			return err
+		}
+		t.info(what+", "+kind(keep)+", own clients", p.String())
+		t.note("%s, %s: requests/s %s; to %s", what, kind(keep), turnsText(p.a, whole), turnsText(p.b, whole))
+	}
+	return nil
+}
+
+// ratePair measures two servers in turns.
+func (b *bench) ratePair(ctx context.Context, rate rateFunc, one, other string, keep bool) (pair, error) {
+	return pairs(ctx, b.turns(),
+		func() (float64, error) { return rate(ctx, one, keep) },
+		func() (float64, error) { return rate(ctx, other, keep) })
+}
+
+// rateFunc measures the requests per second of the server at addr.
+type rateFunc func(ctx context.Context, addr string, keep bool) (float64, error)
+
 type generator struct {
 	name string
-	run  func(ctx context.Context, addr string, keep bool) (float64, error)
+	rate rateFunc
 }
 
 func throughputs(ctx context.Context, b *bench, t *table, cluster, bare string) error {
@@ -45,9 +94,7 @@ func throughputs(ctx context.Context, b *bench, t *table, cluster, bare string) 
 			target = 1.1
 		}
 		for _, g := range generators {
-			p, err := pairs(ctx, b.turns(),
-				func() (float64, error) { return g.run(ctx, cluster, keep) },
-				func() (float64, error) { return g.run(ctx, bare, keep) })
+			p, err := b.ratePair(ctx, g.rate, cluster, bare, keep)
 			if err != nil {
 				return err
 			}
