@@ -3,6 +3,7 @@ package commands
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/norestart/norestart/control"
@@ -76,7 +77,8 @@ func describeExit(e control.Exit) string {
 
 // describeJob is a job in one line, harmless on a terminal.
 func describeJob(j control.Job, now time.Time) string {
-	line := fmt.Sprintf("%s: %s %s by %s, %s", j.ID, j.Kind, j.What, dash(j.Owner), j.State)
+	what := strings.TrimSpace(j.Kind + " " + j.What)
+	line := fmt.Sprintf("%s: %s by %s, %s", j.ID, what, dash(j.Owner), j.State)
 	if j.Total > 0 {
 		line += fmt.Sprintf(", %d of %d", j.Done, j.Total)
 	}

@@ -79,7 +79,7 @@ func converse(conn *ipc.Conn, q *question, r *control.CallReply) error {
 	}
 	m, err := conn.Receive(q.Timeout)
 	if err != nil {
-		return fmt.Errorf("did not answer: %w", err)
+		return fmt.Errorf("it ended, or closed the conversation, before it answered: %w", err)
 	}
 	var reply ipc.Reply
 	if err := m.Decode(&reply); err != nil {

@@ -141,7 +141,7 @@ func (l *loop) finish(j *job, state control.JobState, cause string) {
 	}
 	text := fmt.Sprintf("job %s: %s: %s", j.ID, j.title(), state)
 	if cause != "" {
-		text += ": " + cause
+		text += ": " + strings.TrimPrefix(cause, "cancelled: ")
 	}
 	l.tell(control.Event{Kind: "job.ended", Job: j.ID, Text: text})
 	close(j.news)

@@ -239,6 +239,7 @@ func (c *channel) interactive(sess *session) int {
 		defer func() { t.editor().SetBracketedPasteMode(false) }()
 	}
 	fmt.Fprintln(t, sess.srv.greeting(sess.gone, sess.who.name))
+	last := commands.StatusFailed
 	for !sess.over() {
 		line, err := t.readLine(sess.gone, sess.prompt(), false)
 		switch {
@@ -251,7 +252,7 @@ func (c *channel) interactive(sess *session) int {
 			continue // the session is over
 		}
 		t.hist.keep(line)
-		sess.run(request{
+		last = sess.run(request{
 			line: line, mode: commands.Interactive, out: t, err: t,
 			ask: t.ask, width: c.window().cols, interrupted: t.showInterrupt,
 		})
@@ -260,5 +261,8 @@ func (c *channel) interactive(sess *session) int {
 		}
 	}
 	sess.sayWhy(t)
+	if context.Cause(sess.life) == errStopping {
+		return last // who stopped the cluster has not failed
+	}
 	return commands.StatusFailed
 }
