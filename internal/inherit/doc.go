@@ -16,6 +16,10 @@
 //	ln, err := inherit.Listener(fd)
 //	… when slots 0 and 2 are ready:
 //	err = g.Steer([]int{0, 2})
+//	… to execute another program in our place:
+//	undo, err := inherit.KeepOverExec(g.FDs())
+//	… and in that one, or where a survivor handed the sockets back:
+//	g, err := inherit.Restore(listen, inherit.Slots, fds)
 //
 // Limits: TCP and unix stream sockets; Linux only. A Group is used by one
 // goroutine at a time. Sockets are plain TCP, not MPTCP as Go's own listeners:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -138,18 +139,25 @@ func (g *Group) FD(slot int) int {
 	return g.fds[slot]
 }
 
+// FDs are the descriptors of all slots, in order; in mode One there is one. They
+// stay the group's.
+func (g *Group) FDs() []int { return slices.Clone(g.fds) }
+
 // Close is the final stop: it closes all sockets, so that clients are refused,
 // and removes the file of a unix socket if it is still the one that the group
-// made. What is queued and held by no process is reset.
+// made, or one that it found and nobody listens on now. What is queued and held by no process is reset.
 func (g *Group) Close() error {
 	var errs []error
-	if g.file != nil {
+	if g.file != nil && !g.file.restored {
 		errs = append(errs, g.file.remove())
 	}
 	for _, fd := range g.fds {
 		if err := unix.Close(fd); err != nil {
 			errs = append(errs, fmt.Errorf("close socket: %w", err))
 		}
+	}
+	if g.file != nil && g.file.restored {
+		errs = append(errs, g.file.removeUnheld())
 	}
 	g.fds, g.file = nil, nil
 	return errors.Join(errs...)

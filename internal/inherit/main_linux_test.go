@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,6 +53,12 @@ func play(role string) (err error) {
 	case "hold inherited":
 	case "serve":
 		said, err = "ready", serve(3)
+	case "hand over":
+		said, err = handOver(3)
+	case "before exec":
+		return beforeExec()
+	case "after exec":
+		said, err = afterExec()
 	}
 	if err != nil {
 		return err
@@ -110,29 +117,61 @@ func spawn(role string, files []int, env ...string) (pid int, err error) {
 // it with the test.
 func startRole(t *testing.T, role, addr string, extra ...int) (pid int, said string) {
 	t.Helper()
-	stdin, release := pipe(t)
+	a := start(t, role, addr, extra...)
+	return a.pid, a.line(t)
+}
+
+// actor is a child that plays a role.
+type actor struct {
+	pid   int
+	stdin *os.File
+	out   *bufio.Reader // what it says
+	end   func()        // ends it, once
+}
+
+// start starts a child and ends it with the test.
+func start(t *testing.T, role, addr string, extra ...int) *actor {
+	t.Helper()
+	in, stdin := pipe(t)
 	out, stdout := pipe(t)
-	pid, err := spawn(role, append([]int{int(stdin.Fd()), int(stdout.Fd()), 2}, extra...), addrVariable+"="+addr)
-	stdin.Close()
+	pid, err := spawn(role, append([]int{int(in.Fd()), int(stdout.Fd()), 2}, extra...), addrVariable+"="+addr)
+	in.Close()
 	stdout.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		release.Close()
+	a := &actor{pid: pid, stdin: stdin, out: bufio.NewReader(out)}
+	a.end = sync.OnceFunc(func() {
+		stdin.Close()
 		out.Close()
 		if _, err := syscall.Wait4(pid, nil, 0, nil); err != nil {
 			t.Errorf("wait for %s: %v", role, err)
 		}
 	})
+	t.Cleanup(a.end)
 	if err := out.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	said, err = bufio.NewReader(out).ReadString('\n')
+	return a
+}
+
+// line is the next that the child says.
+func (a *actor) line(t *testing.T) string {
+	t.Helper()
+	said, err := a.out.ReadString('\n')
 	if err != nil {
-		t.Fatalf("read from %s: %v", role, err)
+		t.Fatalf("read from process %d: %v", a.pid, err)
 	}
-	return pid, strings.TrimSpace(said)
+	return strings.TrimSpace(said)
+}
+
+// kill ends the child at once.
+func (a *actor) kill(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(a.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	a.end()
 }
 
 func pipe(t *testing.T) (r, w *os.File) {
@@ -169,7 +208,12 @@ func mustOpen(t *testing.T, addr, share string, slots int) *Group {
 // dial connects to a group.
 func dial(t *testing.T, g *Group) net.Conn {
 	t.Helper()
-	network, addr, _ := strings.Cut(g.Addr(), "://")
+	return dialAddr(t, g.Addr())
+}
+
+func dialAddr(t *testing.T, address string) net.Conn {
+	t.Helper()
+	network, addr, _ := strings.Cut(address, "://")
 	c, err := net.DialTimeout(network, addr, patience)
 	if err != nil {
 		t.Fatal(err)

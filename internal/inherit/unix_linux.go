@@ -22,6 +22,7 @@ type unixFile struct {
 	path string
 
 	dev, ino uint64 // of the file that we made
+	restored bool   // or, if so, found
 }
 
 func newUnixFile(path string) (*unixFile, error) {

@@ -48,10 +48,43 @@ func play(role string) int {
 		return subreaper()
 	case "orphans":
 		return orphans()
+	case "nanny":
+		return nanny()
+	case "heir":
+		return say(heir())
+	case "before exec":
+		return say(beforeExec())
+	case "after exec":
+		return say(afterExec())
+	case "three at the end":
+		stay()
+		return 3
+	case "family at the end":
+		stay()
+		return family()
+	case "trap":
+		// The shell outlives TERM; the other member of its group does not.
+		const script = "exec 3<&0; trap : TERM; (trap - TERM; echo ready; read -r line <&3) & wait; wait; echo gone; read -r line"
+		fmt.Println(syscall.Exec("/bin/sh", []string{"sh", "-c", script}, nil))
+	case "elsewhere":
+		// It leaves its group for its parent's.
+		if group, err := syscall.Getpgid(os.Getppid()); err != nil || syscall.Setpgid(0, group) != nil {
+			return 1
+		}
+		stay()
 	case "pinned":
 		name, _ := os.Readlink("/proc/self/exe")
 		fmt.Println(name)
 	}
+	return 0
+}
+
+// say is the end of a role that tells one line.
+func say(s string, err error) int {
+	if err != nil {
+		s = "error: " + err.Error()
+	}
+	fmt.Println(s)
 	return 0
 }
 

@@ -31,24 +31,65 @@ func Pin(path string) (*Binary, error) { return pin(path, path) }
 func PinSelf(path string) (*Binary, error) { return pin(path, "/proc/self/exe") }
 
 func pin(path, open string) (*Binary, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("pin %s: %w", path, err)
-	}
 	fd, err := unix.Open(open, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("pin %s: %w", path, err)
 	}
+	b, err := PinFD(fd, path)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return b, nil
+}
+
+var errNotPinned = errors.New("not a descriptor that pins a file")
+
+// PinFD goes on with a pin that came over execve(2): fd is what [Binary.FD] of
+// the earlier image gave, under the path of that one. On success the descriptor
+// is the new Binary's and closed on exec again; else it is left as it was.
+func PinFD(fd int, path string) (*Binary, error) {
+	b, err := pinFD(fd, path)
+	if err != nil {
+		return nil, fmt.Errorf("pin %s: %w", path, err)
+	}
+	return b, nil
+}
+
+func pinFD(fd int, path string) (*Binary, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("pin %s: %w", path, err)
+		return nil, err
+	}
+	// A descriptor open for writing would keep the file from being executed
+	// (ETXTBSY), and a socket's number may have got here by mistake.
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		return nil, err
+	}
+	if flags&unix.O_PATH == 0 {
+		return nil, errNotPinned
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+		return nil, err
 	}
 	return &Binary{path: abs, fd: fd, dev: uint64(st.Dev), ino: st.Ino}, nil
 }
 
 // Path is the path as typed, made absolute.
 func (b *Binary) Path() string { return b.path }
+
+// FD is the descriptor that keeps the file, to be left open over execve(2) for
+// [PinFD]. It stays the Binary's; -1 after Close.
+func (b *Binary) FD() int { return b.fd }
+
+// Identity is the device and the inode of the pinned file: two Binaries pin the
+// same file if both are the same, as long as both are open.
+func (b *Binary) Identity() (dev, ino uint64) { return b.dev, b.ino }
 
 // Current reports whether the path still names the pinned file.
 func (b *Binary) Current() bool {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // install puts a copy of this test binary, or content, at path by rename.
@@ -89,6 +91,77 @@ func TestPinSelf(t *testing.T) {
 		if err := b.Close(); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("second close: %v", err)
 		}
+	}
+}
+
+// A pin goes on under the number that it has after exec.
+func TestPinFD(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app")
+	install(t, path, "")
+	first, err := Pin(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	fd, err := unix.Dup(first.FD()) // as it comes over exec: no CLOEXEC
+	if err != nil {
+		t.Fatal(err)
+	}
+	install(t, path, "#!/bin/sh\necho new\n")
+	b, err := PinFD(fd, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); flags != unix.FD_CLOEXEC || err != nil || b.FD() != fd {
+		t.Errorf("descriptor %d, want %d; flags %d, %v, want FD_CLOEXEC", b.FD(), fd, flags, err)
+	}
+	same(t, first, b, true)
+	c := startCommand(t, NewOS(), Command{Path: b.ExecPath(), Argv: []string{"app"}, Env: []string{roleVariable + "=pinned", atOnce}})
+	if got := c.line(t); got != path+" (deleted)" || b.Current() || b.Path() != path {
+		t.Errorf("child runs %q; current %t, path %s", got, b.Current(), b.Path())
+	}
+	next, err := Pin(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, next, b, false)
+	if err := errors.Join(next.Close(), b.Close()); err != nil || b.FD() != -1 {
+		t.Errorf("close: %v; descriptor %d, want -1", err, b.FD())
+	}
+}
+
+func same(t *testing.T, a, b *Binary, want bool) {
+	t.Helper()
+	aDev, aIno := a.Identity()
+	bDev, bIno := b.Identity()
+	if got := aDev == bDev && aIno == bIno; got != want {
+		t.Errorf("identities (%d, %d) and (%d, %d): same %t, want %t", aDev, aIno, bDev, bIno, got, want)
+	}
+}
+
+func TestPinFDRefuses(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	r, w := pipe(t)
+	defer r.Close()
+	defer w.Close()
+	for name, c := range map[string]struct {
+		fd   int
+		want error
+	}{
+		"open for reading": {int(file.Fd()), errNotPinned},
+		"a pipe":           {int(w.Fd()), errNotPinned},
+		"closed":           {-1, unix.EBADF},
+	} {
+		if b, err := PinFD(c.fd, "/bin/app"); !errors.Is(err, c.want) || b != nil {
+			t.Errorf("%s: %v, %v; want %v", name, b, err, c.want)
+		}
+	}
+	if _, err := file.Stat(); err != nil {
+		t.Errorf("a descriptor that was refused: %v", err)
 	}
 }
 

@@ -24,8 +24,23 @@ type Starter interface {
 	Start(c Command) (Process, error)
 }
 
-// Process is a child that was started. Its methods may be called from any
-// goroutine.
+// Adopter takes over processes that somebody else started.
+type Adopter interface {
+	// Adopt returns the process that pid and startTime ([Process.StartTime])
+	// identify: one that an earlier image of this process started, before
+	// execve(2), or an earlier primary that is gone. The caller makes sure
+	// that startTime was read since the machine booted, and that the process
+	// leads its own group, as those of [Starter] do.
+	//
+	// If that process is gone, the error is os.ErrProcessDone, whoever has
+	// the number now. One that has ended and that nobody has reaped is
+	// adopted, and its Exit comes at once. It may be called from any
+	// goroutine.
+	Adopt(pid int, startTime uint64) (Process, error)
+}
+
+// Process is a process that was started or adopted. Its methods may be called
+// from any goroutine.
 type Process interface {
 	// PID is the process id, which is also the id of its process group.
 	PID() int
@@ -33,7 +48,8 @@ type Process interface {
 	// /proc/PID/stat, clock ticks since boot (proc_pid_stat(5)).
 	StartTime() uint64
 	// Signal sends sig to the process group. After the process was reaped it
-	// returns an error that is os.ErrProcessDone and reaches nobody.
+	// returns an error that is os.ErrProcessDone and reaches nobody. One that
+	// is not our child counts as reaped when we know that it has ended.
 	Signal(sig syscall.Signal) error
 	// Usage tells what the process uses now; os.ErrProcessDone after it was
 	// reaped.
@@ -45,12 +61,13 @@ type Process interface {
 
 // Exit is how a process ended.
 type Exit struct {
-	Code       int            // exit status; -1 when a signal ended it or nobody knows
+	Code       int            // exit status; -1 when a signal ended it or it is Unknown
 	Signal     syscall.Signal // the signal that ended it, else 0
 	CoreDumped bool
-	At         time.Time     // when it was reaped
-	CPU        time.Duration // user and system time, its own reaped children included
-	MaxRSS     int64         // bytes, the highest resident set
+	Unknown    bool          // nobody could tell how it ended; only At is set
+	At         time.Time     // when it was reaped; not our child: when it ended
+	CPU        time.Duration // user and system time, its own reaped children included; 0: not our child
+	MaxRSS     int64         // bytes, the highest resident set; 0: not our child
 }
 
 // Usage is what a process uses.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,12 +19,37 @@ type OS struct {
 	// once must not be taken for one. Locked before mu.
 	forking sync.RWMutex
 
+	// reaping is held for reading while a child is reaped until its Exit is
+	// in its channel, and for writing by Freeze. Locked after forking and
+	// before mu and the locks of processes.
+	reaping sync.RWMutex
+
 	mu   sync.Mutex // protects ours
 	ours map[int]*process
+
+	// How foreign processes are treated.
+	signalGroup    groupSignal
+	statusPatience time.Duration
 }
 
 // NewOS returns a starter of real processes.
-func NewOS() *OS { return &OS{ours: map[int]*process{}} }
+func NewOS() *OS {
+	return &OS{ours: map[int]*process{}, signalGroup: signalGroupOf, statusPatience: statusPatience}
+}
+
+// Freeze lets starts and reaping in hand end, and from then until thaw is
+// called nothing is started, adopted or reaped: who executes another program in
+// its place calls it first and takes what waits in the channels of Wait, so that
+// each Exit is either in its books or still with the kernel, for [OS.Adopt].
+// What blocks meanwhile goes on after thaw, which may be called more than once.
+func (o *OS) Freeze() (thaw func()) {
+	o.forking.Lock()
+	o.reaping.Lock()
+	return sync.OnceFunc(func() {
+		o.reaping.Unlock()
+		o.forking.Unlock()
+	})
+}
 
 // Start implements [Starter].
 func (o *OS) Start(c Command) (Process, error) {
@@ -85,14 +111,19 @@ func discard(pid, pidfd int) error {
 	return err
 }
 
-// process is a child of ours.
+// process is a child of ours, or one that was adopted.
 type process struct {
 	pid     int
 	started uint64
 	pidfd   *os.File // kept here: a finalizer closes an os.File that nobody references
 
+	// Of one that was adopted and was not our child at that time.
+	foreign        bool
+	signalGroup    groupSignal
+	statusPatience time.Duration
+
 	mu     sync.Mutex // held while the pid is used and while it is reaped
-	reaped bool
+	reaped bool       // of a foreign one: it has ended
 
 	exit chan Exit     // one value, then closed
 	gone chan struct{} // closed when reaped
@@ -103,13 +134,17 @@ func newProcess(pid, pidfd int) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	return makeProcess(pid, pidfd, started), nil
+}
+
+func makeProcess(pid, pidfd int, started uint64) *process {
 	return &process{
 		pid:     pid,
 		started: started,
 		pidfd:   os.NewFile(uintptr(pidfd), "pidfd"),
 		exit:    make(chan Exit, 1),
 		gone:    make(chan struct{}),
-	}, nil
+	}
 }
 
 func (p *process) PID() int          { return p.pid }
@@ -123,15 +158,23 @@ func (p *process) Signal(sig syscall.Signal) error {
 	if p.reaped {
 		return fmt.Errorf("signal %d: %w", p.pid, os.ErrProcessDone)
 	}
+	send := p.signalChild
+	if p.foreign {
+		send = p.signalForeign
+	}
+	if err := send(sig); err != nil {
+		return fmt.Errorf("signal %d: %w", p.pid, err)
+	}
+	return nil
+}
+
+func (p *process) signalChild(sig syscall.Signal) error {
 	err := unix.Kill(-p.pid, sig)
 	if errors.Is(err, unix.ESRCH) {
 		// The program moved to another group, and its own is empty.
 		err = unix.Kill(p.pid, sig)
 	}
-	if err != nil {
-		return fmt.Errorf("signal %d: %w", p.pid, err)
-	}
-	return nil
+	return err
 }
 
 // Usage implements [Process].
@@ -141,5 +184,9 @@ func (p *process) Usage() (Usage, error) {
 	if p.reaped {
 		return Usage{}, fmt.Errorf("usage of %d: %w", p.pid, os.ErrProcessDone)
 	}
-	return ReadUsage(p.pid)
+	u, err := ReadUsage(p.pid)
+	if p.foreign && p.hasEnded() { // then the number may have been another's
+		return Usage{}, fmt.Errorf("usage of %d: %w", p.pid, os.ErrProcessDone)
+	}
+	return u, err
 }

@@ -35,6 +35,7 @@ func ReadUsage(pid int) (Usage, error) {
 
 // stat is what we read of /proc/PID/stat.
 type stat struct {
+	group   int    // field 5, pgrp
 	ticks   uint64 // fields 14 and 15, utime and stime
 	started uint64 // field 22, starttime
 	pages   int64  // field 24, rss
@@ -63,12 +64,13 @@ func parseStat(b []byte) (stat, error) {
 		return stat{}, errStat
 	}
 	field := func(n int) string { return string(fields[n-3]) }
+	group, err0 := strconv.ParseInt(field(5), 10, 32)
 	utime, err1 := strconv.ParseUint(field(14), 10, 62)
 	stime, err2 := strconv.ParseUint(field(15), 10, 62)
 	started, err3 := strconv.ParseUint(field(22), 10, 64)
 	pages, err4 := strconv.ParseInt(field(24), 10, 50)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	if err := errors.Join(err0, err1, err2, err3, err4); err != nil {
 		return stat{}, fmt.Errorf("%w: %w", errStat, err)
 	}
-	return stat{ticks: utime + stime, started: started, pages: pages}, nil
+	return stat{group: int(group), ticks: utime + stime, started: started, pages: pages}, nil
 }

@@ -11,8 +11,16 @@ import (
 // watch waits until p has ended, reaps it and tells. It is p's only goroutine
 // and ends with it.
 func (o *OS) watch(p *process) {
-	ours := awaitExit(p)
-	e := p.bury(ours)
+	var e Exit
+	if p.foreign && !p.awaitEnd() {
+		e = p.lose() // takes its time
+		o.reaping.RLock()
+	} else {
+		child := awaitExit(p)
+		o.reaping.RLock()
+		e = p.bury(child)
+	}
+	defer o.reaping.RUnlock()
 	o.mu.Lock()
 	if o.ours[p.pid] == p { // the number may be in use again
 		delete(o.ours, p.pid)
@@ -60,12 +68,12 @@ func (p *process) bury(ours bool) Exit {
 	defer p.mu.Unlock()
 	p.reaped = true
 	if !ours {
-		return Exit{Code: -1, At: time.Now()}
+		return Exit{Code: -1, Unknown: true, At: time.Now()}
 	}
 	_ = unix.Kill(-p.pid, unix.SIGKILL) // ESRCH: it had left its group
 	status, usage, err := reap(p.pid, unix.WNOHANG)
 	if err != nil {
-		return Exit{Code: -1, At: time.Now()}
+		return Exit{Code: -1, Unknown: true, At: time.Now()}
 	}
 	return exitOf(status, usage)
 }

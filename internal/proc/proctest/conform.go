@@ -39,6 +39,34 @@ func Conform(t *testing.T, start func(*testing.T, Behaviour) proc.Process, missi
 	})
 }
 
+// ConformAdopt checks that an adopter does what [proc.Adopter] says. adopt lets
+// it adopt a process that somebody else started, that behaves as asked, and
+// whose exit status can be found out.
+func ConformAdopt(t *testing.T, a proc.Adopter, adopt func(*testing.T, Behaviour) proc.Process) {
+	t.Run("exits", func(t *testing.T) { conformExits(t, adopt) })
+	t.Run("term is ignored", func(t *testing.T) { conformIgnored(t, adopt) })
+	t.Run("ended", func(t *testing.T) { conformEnded(t, adopt) })
+	t.Run("identity", func(t *testing.T) { conformIdentity(t, adopt) })
+	t.Run("another", func(t *testing.T) { conformAnother(t, a, adopt) })
+}
+
+// conformAnother tries to adopt who has the right pid, but is another.
+func conformAnother(t *testing.T, a proc.Adopter, adopt func(*testing.T, Behaviour) proc.Process) {
+	p := adopt(t, Obey)
+	refused := func(when string, pid int, startTime uint64) {
+		t.Helper()
+		if q, err := a.Adopt(pid, startTime); !errors.Is(err, os.ErrProcessDone) || q != nil {
+			t.Errorf("%s, adopt: %v, %v; want ErrProcessDone", when, q, err)
+		}
+	}
+	refused("started later", p.PID(), p.StartTime()-1)
+	refused("started before", p.PID(), p.StartTime()+1)
+	refused("above the highest pid", 1<<30, 1)
+	send(t, p, syscall.SIGKILL)
+	Await(t, p)
+	refused("reaped", p.PID(), p.StartTime())
+}
+
 func conformExits(t *testing.T, start func(*testing.T, Behaviour) proc.Process) {
 	for _, c := range []struct {
 		name      string
@@ -59,8 +87,8 @@ func conformExits(t *testing.T, start func(*testing.T, Behaviour) proc.Process) 
 				send(t, p, c.send)
 			}
 			e := Await(t, p)
-			if e.Code != c.code || e.Signal != c.signal {
-				t.Errorf("ended with code %d, signal %v; want %d, %v", e.Code, e.Signal, c.code, c.signal)
+			if e.Code != c.code || e.Signal != c.signal || e.Unknown {
+				t.Errorf("ended with %+v; want code %d, signal %v", e, c.code, c.signal)
 			}
 			if e.At.Before(before) || e.At.After(time.Now()) {
 				t.Errorf("ended at %v, which is not between %v and now", e.At, before)

@@ -5,14 +5,13 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/norestart/norestart/internal/proc"
 )
 
-// Script is a [proc.Starter] without processes. It may be used from any
-// goroutine.
+// Script is a [proc.Starter] and a [proc.Adopter] without processes. It may be
+// used from any goroutine, and by one primary after the other: what the first
+// started the second can adopt.
 type Script struct {
 	// OnStart, when set before the first Start, is called for each process
 	// before Start returns it.
@@ -71,121 +70,21 @@ func (s *Script) add(c proc.Command) (*Process, error) {
 		return nil, err
 	}
 	n := len(s.processes)
-	p := &Process{
-		Command: c,
-		pid:     firstPID + n,
-		started: uint64(n + 1),
-		obeys:   map[syscall.Signal]bool{syscall.SIGKILL: true},
-		exit:    make(chan proc.Exit, 1),
-	}
+	p := newProcess(c, firstPID+n, uint64(n+1))
 	s.processes = append(s.processes, p)
 	return p, nil
 }
 
-// Process is a scripted process.
-type Process struct {
-	Command proc.Command // what it was started with
-
-	pid     int
-	started uint64
-	exit    chan proc.Exit
-
-	mu      sync.Mutex // protects what follows
-	ended   bool
-	signals []syscall.Signal
-	obeys   map[syscall.Signal]bool
-	usage   proc.Usage
-}
-
-// PID implements [proc.Process].
-func (p *Process) PID() int { return p.pid }
-
-// StartTime implements [proc.Process].
-func (p *Process) StartTime() uint64 { return p.started }
-
-// Wait implements [proc.Process].
-func (p *Process) Wait() <-chan proc.Exit { return p.exit }
-
-// Signal implements [proc.Process]: it records sig, and ends the process by it
-// if the process obeys it.
-func (p *Process) Signal(sig syscall.Signal) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ended {
-		return fmt.Errorf("signal %d: %w", p.pid, os.ErrProcessDone)
+// Adopt implements [proc.Adopter]. The process that it returns is a *Process of
+// its own, beside the one of who started it, and is not among Processes.
+func (s *Script) Adopt(pid int, startTime uint64) (proc.Process, error) {
+	for _, p := range s.Processes() {
+		if p.pid != pid || p.started != startTime {
+			continue
+		}
+		if adopted := p.again(); adopted != nil {
+			return adopted, nil
+		}
 	}
-	if sig == 0 { // only asks whether it is there, kill(2)
-		return nil
-	}
-	p.signals = append(p.signals, sig)
-	if p.obeys[sig] {
-		p.end(proc.Exit{Code: -1, Signal: sig})
-	}
-	return nil
-}
-
-// Usage implements [proc.Process].
-func (p *Process) Usage() (proc.Usage, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ended {
-		return proc.Usage{}, fmt.Errorf("usage of %d: %w", p.pid, os.ErrProcessDone)
-	}
-	return p.usage, nil
-}
-
-// Exit ends the process with a status, as if it had called exit(3). One that
-// has ended already stays as it is.
-func (p *Process) Exit(code int) { p.End(proc.Exit{Code: code}) }
-
-// Kill ends the process by a signal, as if somebody else had sent it.
-func (p *Process) Kill(sig syscall.Signal) { p.End(proc.Exit{Code: -1, Signal: sig}) }
-
-// End ends the process in any way; a zero e.At becomes the time now.
-func (p *Process) End(e proc.Exit) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.ended {
-		p.end(e)
-	}
-}
-
-// end requires p.mu. The channel has room for the one value.
-func (p *Process) end(e proc.Exit) {
-	if e.At.IsZero() {
-		e.At = time.Now()
-	}
-	p.ended = true
-	p.exit <- e
-	close(p.exit)
-}
-
-// Obey lets the process end by these signals from now on.
-func (p *Process) Obey(signals ...syscall.Signal) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, sig := range signals {
-		p.obeys[sig] = true
-	}
-}
-
-// Signals returns what was sent to the process with Signal, in order.
-func (p *Process) Signals() []syscall.Signal {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.signals)
-}
-
-// SetUsage sets what Usage tells.
-func (p *Process) SetUsage(u proc.Usage) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.usage = u
-}
-
-// Ended reports whether the process has ended.
-func (p *Process) Ended() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.ended
+	return nil, fmt.Errorf("adopt %d: %w", pid, os.ErrProcessDone)
 }

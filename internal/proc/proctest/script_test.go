@@ -2,6 +2,7 @@ package proctest_test
 
 import (
 	"errors"
+	"os"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -16,18 +17,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// behave lets a process do what its path names.
+func behave(p *proctest.Process) {
+	switch proctest.Behaviour(p.Command.Path) {
+	case proctest.ExitThree:
+		p.Exit(3)
+	case proctest.Abort:
+		p.Kill(syscall.SIGABRT)
+	case proctest.Obey:
+		p.Obey(syscall.SIGTERM)
+	}
+}
+
 func TestConform(t *testing.T) {
 	script := proctest.New()
-	script.OnStart = func(p *proctest.Process) {
-		switch proctest.Behaviour(p.Command.Path) {
-		case proctest.ExitThree:
-			p.Exit(3)
-		case proctest.Abort:
-			p.Kill(syscall.SIGABRT)
-		case proctest.Obey:
-			p.Obey(syscall.SIGTERM)
-		}
-	}
+	script.OnStart = behave
 	start := func(t *testing.T, b proctest.Behaviour) proc.Process {
 		p, err := script.Start(proc.Command{Path: string(b)})
 		if err != nil {
@@ -39,6 +43,64 @@ func TestConform(t *testing.T) {
 		script.FailNext(syscall.ENOENT)
 		return script.Start(proc.Command{Path: "missing"})
 	})
+}
+
+func TestConformAdopt(t *testing.T) {
+	script := proctest.New()
+	proctest.ConformAdopt(t, script, func(t *testing.T, b proctest.Behaviour) proc.Process {
+		first, err := script.Start(proc.Command{Path: string(b)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		behave(first.(*proctest.Process))
+		p, err := script.Adopt(first.PID(), first.StartTime())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	})
+}
+
+func TestAdoptedIsTheSameProcess(t *testing.T) {
+	script := proctest.New()
+	script.OnStart = func(p *proctest.Process) { p.Obey(syscall.SIGTERM) }
+	first, err := script.Start(proc.Command{Path: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := script.Adopt(first.PID(), first.StartTime())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	zombie, err := script.Adopt(first.PID(), first.StartTime())
+	if err != nil {
+		t.Fatalf("a zombie: %v", err)
+	}
+	for i, p := range []proc.Process{first, second, zombie} {
+		if e := proctest.Await(t, p); e.Signal != syscall.SIGTERM {
+			t.Errorf("owner %d sees %+v, want SIGTERM", i, e)
+		}
+		if _, err := script.Adopt(first.PID(), first.StartTime()); !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("adopted after owner %d has reaped it: %v", i, err)
+		}
+	}
+	if got := len(script.Processes()); got != 1 {
+		t.Errorf("%d processes, want 1", got)
+	}
+}
+
+func TestVanish(t *testing.T) {
+	p, err := proctest.New().Start(proc.Command{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.(*proctest.Process).Vanish()
+	if e := <-p.Wait(); !e.Unknown || e.Code != -1 || e.Signal != 0 {
+		t.Errorf("exit %+v, want an unknown one", e)
+	}
 }
 
 func TestScriptKeepsBooks(t *testing.T) {
