@@ -50,6 +50,11 @@ type Pool struct {
 	Policy control.Policy    // control.Always
 	Grant  control.Grant     // what its workers may ask of the primary; nothing
 	Limits map[string]uint64 // resource limits: nofile, nproc, as, core, fsize
+	// Orphan is what its workers do without a primary: control.OrphanServe
+	// (default), OrphanDrain after OrphanAfter, or OrphanExit, with which a
+	// restart of the primary ends them, too.
+	Orphan      string
+	OrphanAfter time.Duration
 
 	ReadyTimeout, MinReady, Canary    time.Duration
 	LameDuck, DrainTimeout, KillAfter time.Duration
@@ -63,6 +68,7 @@ func (p Pool) spec() control.PoolSpec {
 	return control.PoolSpec{
 		Name: p.Name, Workers: p.Workers, Listen: p.Listen,
 		Share: p.Share, Policy: p.Policy, Grant: p.Grant, Limits: p.Limits,
+		Orphan: p.Orphan, OrphanAfter: p.OrphanAfter,
 		ReadyTimeout: p.ReadyTimeout, MinReady: p.MinReady, Canary: p.Canary,
 		LameDuck: p.LameDuck, DrainTimeout: p.DrainTimeout, KillAfter: p.KillAfter,
 		MaxRestarts: p.MaxRestarts, Within: p.Within,
@@ -98,6 +104,9 @@ func run(app App) int {
 		return status(app.work(), 1)
 	case rolePrepare:
 		return status(app.prepare(), 1)
+	case primary.RoleCheck:
+		_, err := fmt.Print(primary.CheckAnswer())
+		return status(err, 1)
 	case "":
 		if err := app.lead(); err != nil {
 			return status(fmt.Errorf("%s: %w", app.Name, err), 1)
@@ -151,6 +160,9 @@ func checkPool(s control.PoolSpec) error {
 		return fmt.Errorf("share %q: must be %s or %s", s.Share, control.ShareSlots, control.ShareOne)
 	case s.Policy != control.Always && s.Policy != control.OnFailure && s.Policy != control.Never:
 		return fmt.Errorf("policy %q: must be %s, %s or %s", s.Policy, control.Always, control.OnFailure, control.Never)
+	}
+	if s.Orphan != control.OrphanServe && s.Orphan != control.OrphanDrain && s.Orphan != control.OrphanExit {
+		return fmt.Errorf("orphan %q: must be %s, %s or %s", s.Orphan, control.OrphanServe, control.OrphanDrain, control.OrphanExit)
 	}
 	for _, l := range s.Listen {
 		if _, err := inherit.Parse(l); err != nil {
@@ -225,8 +237,24 @@ func (app App) lead() error {
 		Binary: binary, Argv: os.Args, Env: primary.CleanEnv(os.Environ()), Dir: cwd,
 		Starter: starter, Out: os.Stderr,
 	}
+	if cfg.Image, cfg.Back, err = succession(); err != nil {
+		return err
+	}
 	cfg.Prepare = func(admin string) error { return prepareBy(starter, cfg, admin) }
 	return primary.Run(context.Background(), cfg)
+}
+
+// succession tells whether this process was a primary before, of another
+// version.
+func succession() (image int, back string, err error) {
+	text, back := os.Getenv(primary.ImageVariable), os.Getenv(primary.BackVariable)
+	if text == "" {
+		return 0, "", nil
+	}
+	if image, err = strconv.Atoi(text); err != nil {
+		return 0, "", fmt.Errorf("%s: %w", primary.ImageVariable, err)
+	}
+	return image, back, nil
 }
 
 // ownPath is the path by which this program was started, made absolute, with

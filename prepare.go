@@ -32,7 +32,7 @@ const (
 // prepareBy lets a process of its own check and make what the admin port
 // needs, before anything is started: the primary itself parses no file of
 // users and makes no keys.
-func prepareBy(starter proc.Starter, cfg primary.Config, admin string) error {
+func prepareBy(starter primary.Starter, cfg primary.Config, admin string) error {
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ const (
 // norestart. Those of a session (history, exit) belong to the shell.
 func Builtin(version string) []Command {
 	return slices.Concat(
-		lookCommands(), logCommands(), workerCommands(), changeCommands(),
+		lookCommands(), logCommands(), workerCommands(), changeCommands(), generationCommands(),
 		jobCommands(), clusterCommands(), sessionCommands(version),
 	)
 }
@@ -91,8 +91,8 @@ func changeCommands() []Command {
 func clusterCommands() []Command {
 	return []Command{
 		{
-			Name: "restart", Role: Admin, Group: groupCluster, Flags: jobFlags, Run: restart,
-			Summary: "new code everywhere, every pool, the shell last",
+			Name: "restart", Role: Admin, Group: groupCluster, Flags: restartFlags, Run: restart,
+			Summary: "new code everywhere: the primary in place, every pool, the shell last",
 		},
 		{
 			Name: "stop", Role: Admin, Group: groupCluster, Flags: stopFlags, Run: stop,

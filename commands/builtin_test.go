@@ -2,6 +2,7 @@ package commands
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -74,8 +75,8 @@ func TestLookInJSON(t *testing.T) {
 			`{"id":"web/1","pid":0,"pool":"web","built_in":false,"state":"dead","generation":2,"incarnation":0,` + idle + `},` +
 			`{"id":"shell/0","pid":4720,"pool":"shell","built_in":true,"state":"ready","generation":1,"incarnation":0,` + idle + `}]}`,
 		"status": `{"version":1,"name":"hello","admin":"127.0.0.1:7777","primary":{"pid":4700,"since":"2026-11-21T12:00:00Z"},"pools":[` +
-			`{"name":"web","built_in":false,"listen":["tcp://127.0.0.1:8080"],"share":"","target":4,"configured":3,"ready":3,"dead":1,"stopped":0,"generation":2,"last_failure":"web/1: exit \u001b[31m0"},` +
-			`{"name":"shell","built_in":true,"listen":[],"share":"","target":1,"configured":1,"ready":1,"dead":0,"stopped":0,"generation":1}],"jobs":[]}`,
+			`{"name":"web","built_in":false,"listen":["tcp://127.0.0.1:8080"],"share":"","target":4,"configured":3,"ready":3,"dead":1,"stopped":0,"silent":0,"generation":2,"last_failure":"web/1: exit \u001b[31m0"},` +
+			`{"name":"shell","built_in":true,"listen":[],"share":"","target":1,"configured":1,"ready":1,"dead":0,"stopped":0,"silent":0,"generation":1}],"jobs":[]}`,
 		"whoami":  `{"version":1,"user":"viola","role":"admin"}`,
 		"version": `{"version":1,"norestart":"1.2.3"}`,
 		"job list": `{"version":1,"jobs":[{"id":"30","kind":"reload","what":"web","pools":[],"owner":"viola","since":"2026-11-21T12:00:00Z",` +
@@ -158,6 +159,12 @@ func TestIsItWell(t *testing.T) {
 			change(func(p *control.PoolStatus) { p.Ready, p.Dead = 2, 2 }),
 			{Name: "shell", BuiltIn: true, Target: 1, LastFailure: "port in use"},
 		}}, nil, "NOT WELL: web has 2 dead workers (worker revive); shell has 0 of 1 workers ready"},
+		"silent": {control.Status{Primary: primary, Pools: []control.PoolStatus{
+			change(func(p *control.PoolStatus) { p.Silent = 1 }),
+		}}, nil, "NOT WELL: web has 1 silent worker (worker list)"},
+		"dead and silent": {control.Status{Primary: primary, Pools: []control.PoolStatus{
+			change(func(p *control.PoolStatus) { p.Ready, p.Dead, p.Silent = 3, 1, 2 }),
+		}}, nil, "NOT WELL: web has 1 dead worker (worker revive); web has 2 silent workers (worker list)"},
 	} {
 		test.status.Name = "hello"
 		out := newSession(t, &fake{status: test.status, workers: test.workers}).do(t.Context(), "status").Out
@@ -187,6 +194,7 @@ func TestRequests(t *testing.T) {
 		"scale web 0":                    {"scale web to 0 seen -", "follow 31"},
 		"scale web -9":                   {"status"},
 		"scale other +1":                 {"status"},
+		"scale web auto --detach":        {"scale web to -1 seen -"},
 		"scale web many":                 nil,
 		"scale web -":                    nil,
 		"scale web 99999999999":          nil,
@@ -197,7 +205,15 @@ func TestRequests(t *testing.T) {
 		"reload --max-surge=2 --detach":  {`reload [] timeout 0s surge 2 keep false`},
 		"reload --max-surge -1":          nil,
 		"restart":                        {"restart", "follow 31"},
+		"restart --primary":              {"restart of the primary", "follow 31"},
 		"restart web":                    nil,
+		"rollback":                       {`rollback "" to 0`, "follow 31"},
+		"rollback web":                   {`rollback "web" to 0`, "follow 31"},
+		"rollback web 3":                 {`rollback "web" to 3`, "follow 31"},
+		"rollback 3 --detach":            {`rollback "" to 3`},
+		"rollback 3 web":                 nil,
+		"rollback web x":                 nil,
+		"generation list":                {"generations"},
 		"stop":                           nil,
 		"stop --yes":                     {"stop", "follow 31"},
 		"job follow 30":                  {"follow 30"},
@@ -224,6 +240,10 @@ func TestRequests(t *testing.T) {
 
 func TestScaleTells(t *testing.T) {
 	two := hello()
+	idle, whole := hello(), hello()
+	idle.total, idle.events = 0, nil
+	whole.total, whole.events = 0, nil
+	whole.status.Pools[0].Dead = 0
 	two.status.Pools = append(two.status.Pools, control.PoolStatus{Name: "jobs", Target: 1})
 	for _, test := range []struct {
 		f    *fake
@@ -236,6 +256,11 @@ func TestScaleTells(t *testing.T) {
 		{hello(), "scale wbe +1", result{1, "", "error: no pool wbe\nhint: status\n"}},
 		{two, "scale 8", result{2, "", "error: scale 8: which pool? web, jobs\nhint: help scale\n"}},
 		{hello(), "scale web 5", result{0, "worker web/0 replaced (1/4)\n", ""}},
+		{whole, "scale web 4", result{0, "web has 4 workers already\n", ""}},
+		{whole, "scale auto", result{0, "web has 4 workers already\n", ""}},
+		{whole, "scale web 4 --detach", result{0, "31\n", ""}},
+		{whole, "scale web 4 --json", result{0, `{"event":"done","job":"31","ok":true}` + "\n", ""}},
+		{idle, "scale web 4", result{0, "web has 4 workers already, 1 dead (worker revive)\n", ""}},
 	} {
 		if diff := cmp.Diff(test.want, newSession(t, test.f).do(t.Context(), test.line)); diff != "" {
 			t.Errorf("%s:\n%s", test.line, diff)
@@ -245,28 +270,33 @@ func TestScaleTells(t *testing.T) {
 
 func TestStopAsks(t *testing.T) {
 	question := "This stops hello: 3 workers and the primary. Type the cluster's name to go on: \n"
+	steps := "worker web/0 replaced (1/4)\n"
 	for name, test := range map[string]struct {
+		line   string
 		mode   Mode
 		answer []string
 		status int
 		err    string
-		stops  bool
+		out    string // empty: it does not stop
 	}{
-		"exec":      {Exec, []string{"hello"}, 2, "error: stop needs --yes when it cannot ask\nhint: help stop\n", false},
-		"script":    {Script, []string{"hello"}, 2, "error: stop needs --yes when it cannot ask\nhint: help stop\n", false},
-		"yes":       {Interactive, []string{"hello"}, 0, question, true},
-		"no":        {Interactive, []string{"n"}, 1, question + "error: \"n\" is not the cluster's name: nothing was done\n", false},
-		"only ente": {Interactive, []string{""}, 1, question + "error: \"\" is not the cluster's name: nothing was done\n", false},
-		"ctrl-d":    {Interactive, nil, 1, question + "error: end of input\n", false},
+		"exec":      {"stop", Exec, []string{"hello"}, 2, "error: stop needs --yes when it cannot ask\nhint: help stop\n", ""},
+		"script":    {"stop", Script, []string{"hello"}, 2, "error: stop needs --yes when it cannot ask\nhint: help stop\n", ""},
+		"exec yes":  {"stop --yes", Exec, nil, 0, "", steps},
+		"yes":       {"stop", Interactive, []string{"hello"}, 0, question, steps + "hello has stopped\n"},
+		"unasked":   {"stop --yes", Interactive, nil, 0, "", steps + "hello has stopped\n"},
+		"detached":  {"stop --yes --detach", Interactive, nil, 0, "", "31\n"},
+		"json":      {"stop --yes --json", Interactive, nil, 0, "", `{"event":"replaced","worker":"web/0","generation":2,"ok":true}` + "\n" + `{"event":"done","job":"31","ok":true}` + "\n"},
+		"no":        {"stop", Interactive, []string{"n"}, 1, question + "error: \"n\" is not the cluster's name: nothing was done\n", ""},
+		"only ente": {"stop", Interactive, []string{""}, 1, question + "error: \"\" is not the cluster's name: nothing was done\n", ""},
+		"ctrl-d":    {"stop", Interactive, nil, 1, question + "error: end of input\n", ""},
 	} {
 		s := newSession(t, hello())
 		s.in.Mode = test.mode
 		s.answers(test.answer...)
-		got := s.do(t.Context(), "stop")
-		if got.Status != test.status || got.Err != test.err {
-			t.Errorf("%s: %+v", name, got)
+		if diff := cmp.Diff(result{test.status, test.out, test.err}, s.do(t.Context(), test.line)); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
 		}
-		if stops := strings.Contains(strings.Join(s.control.asked(), ","), "stop"); stops != test.stops {
+		if stops := slices.Contains(s.control.asked(), "stop"); stops != (test.out != "") {
 			t.Errorf("%s: stops %t", name, stops)
 		}
 	}
@@ -314,6 +344,9 @@ func TestHelp(t *testing.T) {
 	}
 	if got := s.do(t.Context(), "worker ?"); got != s.do(t.Context(), "help worker") || !strings.Contains(got.Out, "worker list\n") {
 		t.Errorf("worker ?: %+v", got)
+	}
+	if got := s.do(t.Context(), "worker --help"); got != s.do(t.Context(), "help worker") {
+		t.Errorf("worker --help: %+v", got)
 	}
 	if got := s.do(t.Context(), "help relaod"); got != (result{127, "", "error: unknown command \"relaod\". Did you mean: reload\n"}) {
 		t.Errorf("%+v", got)

@@ -25,6 +25,7 @@ type fake struct {
 	log     []control.LogLine
 	happen  []control.Event
 	replies []control.CallReply
+	total   int   // workers that a job has to do
 	err     error // what every method fails with
 
 	runs      chan struct{} // not nil: the job runs until this is closed …
@@ -50,7 +51,7 @@ func (f *fake) asked() []string {
 }
 
 func (f *fake) job(format string, args ...any) (control.Job, error) {
-	return control.Job{ID: "31", State: control.JobRunning}, f.note(format, args...)
+	return control.Job{ID: "31", State: control.JobRunning, Total: f.total}, f.note(format, args...)
 }
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status, f.note("status") }
@@ -75,7 +76,22 @@ func (f *fake) Reload(_ context.Context, r control.ReloadRequest) (control.Job, 
 	return f.job("reload %q timeout %s surge %d keep %t", r.Pools, r.Timeout, r.MaxSurge, r.Keep)
 }
 
-func (f *fake) Restart(context.Context, control.RestartRequest) (control.Job, error) {
+func (f *fake) Rollback(_ context.Context, r control.RollbackRequest) (control.Job, error) {
+	return f.job("rollback %q to %d", r.Pool, r.Generation)
+}
+
+func (f *fake) Generations(context.Context) ([]control.GenerationInfo, error) {
+	return []control.GenerationInfo{
+		{Pool: "web", Number: 1, Kept: control.KeptBinary, Path: "/bin/web", Since: time.Now()},
+		{Pool: "web", Number: 2, GivenUp: true, Kept: control.KeptNo, Path: "/bin/web", Since: time.Now()},
+		{Pool: "web", Number: 3, Current: true, Workers: 4, Kept: control.KeptBinary, Path: "/bin/web", Since: time.Now()},
+	}, f.note("generations")
+}
+
+func (f *fake) Restart(_ context.Context, r control.RestartRequest) (control.Job, error) {
+	if r.Primary {
+		return f.job("restart of the primary")
+	}
 	return f.job("restart")
 }
 
@@ -197,7 +213,8 @@ func hello() *fake {
 		events: []control.JobEvent{
 			{Event: "replaced", Worker: "web/0", Generation: 2, OK: true, Text: "worker web/0 replaced (1/4)"},
 		},
-		end: control.Job{ID: "31", State: control.JobOK},
+		total: 4,
+		end:   control.Job{ID: "31", State: control.JobOK},
 	}
 }
 

@@ -33,6 +33,9 @@ func (c *Call) parseFlags(declare func(*pflag.FlagSet)) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return Usagef("%s: unknown flag -h", c.Args[0])
 	}
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok && bad.GetFlag().Value.Type() == "duration" {
+		return Usagef("--%s %q: write it with a unit, as in 5s or 1m30s", bad.GetFlag().Name, bad.GetValue())
+	}
 	if err != nil {
 		return Usagef("%s: %w", c.Args[0], err)
 	}

@@ -46,6 +46,12 @@ func (c *Call) begin(ctx context.Context, start func(context.Context) (control.J
 	return c.follow(ctx, job.ID, true)
 }
 
+// narrates reports whether a person is told how the command's job goes on.
+func (c *Call) narrates() bool {
+	detach, err := c.Flags().GetBool("detach")
+	return err == nil && !detach && !c.JSON
+}
+
 func (c *Call) writeJobID(id string) error {
 	if c.JSON {
 		return c.WriteJSON(map[string]string{"job": id})

@@ -7,11 +7,11 @@ import (
 
 const markdownIntro = `# Commands
 
-What an operator types at the admin port, over ssh or TLS, in a script, and behind ` + "`norestart ctl`" + `: everywhere the same. This page is made from the same data as ` + "`help`" + `.
+What an operator types at the admin port, over ssh or TLS, in a script, and behind ` + "`norestart ctl`" + `: everywhere the same. This page is made from the same data as ` + "`help`" + `. Not in it are ` + "`exit`, `.exit`" + ` (leave) and ` + "`history`" + `: they belong to a session of the admin port.
 
-- A line is one command. Words are quoted as in a POSIX shell: ` + "`'…'`, `\"…\"`, `\\`" + `; from a word-starting ` + "`#`" + ` on it is a comment. There are no variables, no pipes, no abbreviations.
+- A line is one command. Words are quoted as in a POSIX shell: ` + "`'…'`, `\"…\"`, `\\`" + `; from a word-starting ` + "`#`" + ` on it is a comment. There are no variables, no pipes, no abbreviations. A TIME is a number with a unit, as in ` + "`500ms`, `5s`, `1m30s`, `2h`" + `.
 - Roles: ` + "`viewer` < `operator` < `admin`" + `. A command that your role may not run is not in your ` + "`help`" + `.
-- ` + "`--json`" + ` works with every command: one object with ` + "`\"version\":1`" + `, times as RFC 3339, durations in seconds, sizes in bytes. What is a stream (a job that is followed, ` + "`log`, `events`" + `) is an object a line. ` + "`--help`" + ` shows the help of the command instead of running it. Words after ` + "`--`" + ` are neither.
+- ` + "`--json`" + ` works with every command: one object with ` + "`\"version\":1`" + `, times as RFC 3339, durations in seconds, sizes in bytes. A stream (a job that is followed, ` + "`log`, `events`" + `) is an object a line, without ` + "`version`" + `. ` + "`--help`" + ` shows the help of the command instead of running it. Words after ` + "`--`" + ` are neither.
 - A failure is told on standard error: ` + "`error: …`" + `, often with a line ` + "`hint: …`" + `; with ` + "`--json`" + ` as ` + "`{\"version\":1,\"error\":{\"code\",\"message\",\"hint\"}}`" + `. A list on standard output is complete or not there.
 - Work that takes long is a job of the primary. The command shows its steps and waits for its end. Ctrl-C cancels the job, which stops after the worker in hand; a lost connection does not, nor does ` + "`--detach`" + `, which prints the job's id at once (see ` + "`job follow`" + `).
 

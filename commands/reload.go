@@ -53,12 +53,21 @@ func (c *Call) duration(flag string) (time.Duration, error) {
 	return d, nil
 }
 
+func restartFlags(flags *pflag.FlagSet) {
+	flags.Bool("primary", false, "only the primary's own code: the workers are not touched")
+	jobFlags(flags)
+}
+
 func restart(ctx context.Context, call *Call) error {
 	if _, err := call.Words(0, 0); err != nil {
 		return err
 	}
+	primary, err := call.Flags().GetBool("primary")
+	if err != nil {
+		return err
+	}
 	return call.begin(ctx, func(ctx context.Context) (control.Job, error) {
-		return call.Primary.Restart(ctx, control.RestartRequest{})
+		return call.Primary.Restart(ctx, control.RestartRequest{Primary: primary})
 	})
 }
 
@@ -75,24 +84,37 @@ func stop(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	if !yes {
-		if err := call.confirmStop(ctx); err != nil {
-			return err
-		}
+	if call.Mode == Interactive {
+		return call.stopAtPrompt(ctx, yes)
 	}
-	return call.begin(ctx, func(ctx context.Context) (control.Job, error) {
-		return call.Primary.Stop(ctx, control.StopRequest{})
+	if !yes {
+		return call.canConfirm()
+	}
+	return call.beginStop(ctx)
+}
+
+func (c *Call) beginStop(ctx context.Context) error {
+	return c.begin(ctx, func(ctx context.Context) (control.Job, error) {
+		return c.Primary.Stop(ctx, control.StopRequest{})
 	})
 }
 
-func (c *Call) confirmStop(ctx context.Context) error {
-	if err := c.canConfirm(); err != nil {
-		return err
-	}
+// stopAtPrompt has a last word, for no prompt comes after it.
+func (c *Call) stopAtPrompt(ctx context.Context, yes bool) error {
 	s, err := c.status(ctx)
 	if err != nil {
 		return err
 	}
-	n := count(s).Current
-	return c.confirmName(fmt.Sprintf("This stops %s: %d worker%s and the primary.", s.Name, n, plural(n)), s.Name)
+	if !yes {
+		n := count(s).Current
+		what := fmt.Sprintf("This stops %s: %d worker%s and the primary.", s.Name, n, plural(n))
+		if err := c.confirmName(what, s.Name); err != nil {
+			return err
+		}
+	}
+	if err := c.beginStop(ctx); err != nil || !c.narrates() {
+		return err
+	}
+	c.Printf("%s has stopped\n", Safe(s.Name))
+	return nil
 }

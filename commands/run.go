@@ -129,13 +129,18 @@ func (in Invocation) call(ctx context.Context, out io.Writer, json bool) *Call {
 	return call
 }
 
-// strange answers words that name no command: "worker ?" asks for help.
+// strange answers words that name no command: "worker ?" and "worker --help"
+// ask for help.
 func (r *Registry) strange(in Invocation, words []string) error {
-	if len(words) != 2 || words[1] != "?" || len(r.family(words[0], in.Role)) == 0 {
+	bare, json, help := takeGlobal(words)
+	if len(bare) == 0 {
 		return r.unknown(words, in.Role)
 	}
-	call := in.call(context.Background(), in.Out, false)
-	return call.helpOn(r.family(words[0], in.Role))
+	help = help && len(bare) == 1 || len(bare) == 2 && bare[1] == "?"
+	if family := r.family(bare[0], in.Role); help && len(family) > 0 {
+		return in.call(context.Background(), in.Out, json).helpOn(family)
+	}
+	return r.unknown(bare, in.Role)
 }
 
 func denied(c *Command, role Role) *Error {

@@ -29,6 +29,13 @@ func TestRunTells(t *testing.T) {
 		{"''", nil, result{127, "", lines(`error: unknown command ""`, "hint: help")}},
 		{"worker ifno 3", nil, result{127, "", lines(`error: unknown command "worker ifno". Did you mean: worker info`)}},
 		{"worker kill 3", nil, result{127, "", lines(`error: unknown command "worker kill"`, "hint: help worker")}},
+		{"worker", nil, result{127, "", lines("error: worker is not a whole command: " +
+			"worker info, worker list, worker restart, worker revive, worker signal, worker stop")}},
+		{"job --json", nil, result{127, "", lines(
+			`{"version":1,"error":{"code":"unknown_command","message":"job is not a whole command: job cancel, job follow, job list","hint":""}}`)}},
+		{"--follow log", nil, result{127, "", lines(`error: unknown command "--follow"`, "hint: flags go after the command")}},
+		{"--json", nil, result{127, "", lines(
+			`{"version":1,"error":{"code":"unknown_command","message":"unknown command \"--json\"","hint":"flags go after the command"}}`)}},
 		{"worker li", nil, result{127, "", lines(`error: unknown command "worker li". Did you mean: worker list`)}},
 		{"nos\u202euch", nil, result{127, "", lines(`error: unknown command "nos\u202euch"`, "hint: help")}},
 		{"status\u00a0", nil, result{127, "", lines(
@@ -43,6 +50,10 @@ func TestRunTells(t *testing.T) {
 		{"reload --fast", nil, result{2, "", lines("error: reload: unknown flag: --fast", "hint: help reload")}},
 		{"reload -h", nil, result{2, "", lines("error: reload: unknown flag -h", "hint: help reload")}},
 		{"reload --timeout 0s", nil, result{2, "", lines("error: reload: --timeout must be above 0", "hint: help reload")}},
+		{"reload --timeout 5", nil, result{2, "", lines(`error: --timeout "5": write it with a unit, as in 5s or 1m30s`, "hint: help reload")}},
+		{"log --for soon", nil, result{2, "", lines(`error: --for "soon": write it with a unit, as in 5s or 1m30s`, "hint: help log")}},
+		{"log --lines 5s", nil, result{2, "", lines(
+			`error: log: invalid argument "5s" for "--lines" flag: strconv.ParseInt: parsing "5s": invalid syntax`, "hint: help log")}},
 		{"worker info web/99", noWorker, result{1, "", lines("error: no worker web/99", "hint: worker list")}},
 		{"worker info web/99 --json", noWorker, result{1, "", lines(
 			`{"version":1,"error":{"code":"no_such_worker","message":"no worker web/99","hint":"worker list"}}`)}},

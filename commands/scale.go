@@ -41,9 +41,33 @@ func scale(ctx context.Context, call *Call) error {
 			return err
 		}
 	}
-	return call.begin(ctx, func(ctx context.Context) (control.Job, error) {
-		return call.Primary.Scale(ctx, r)
+	var job control.Job
+	err = call.begin(ctx, func(ctx context.Context) (_ control.Job, err error) {
+		job, err = call.Primary.Scale(ctx, r)
+		return job, err
 	})
+	if err != nil || job.Total > 0 || !call.narrates() {
+		return err
+	}
+	return call.sayUnchanged(ctx, r.Pool)
+}
+
+// sayUnchanged is for a job without a step, which would say nothing.
+func (c *Call) sayUnchanged(ctx context.Context, pool string) error {
+	s, err := c.status(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := wish{pool: pool}.find(s.Pools)
+	if err != nil {
+		return err
+	}
+	line := fmt.Sprintf("%s has %d worker%s already", Safe(p.Name), p.Target, plural(p.Target))
+	if p.Dead > 0 {
+		line += fmt.Sprintf(", %d dead (worker revive)", p.Dead)
+	}
+	c.Printf("%s\n", line)
+	return nil
 }
 
 func parseWish(words []string) (wish, error) {

@@ -79,6 +79,9 @@ func (c *Call) trouble(ctx context.Context, s control.Status) ([]string, error) 
 		} else if short > 0 || p.LastFailure != "" {
 			list = append(list, fmt.Sprintf("%s has %d of %d workers ready", Safe(p.Name), p.Ready, p.Target))
 		}
+		if p.Silent > 0 {
+			list = append(list, fmt.Sprintf("%s has %d silent worker%s (worker list)", Safe(p.Name), p.Silent, plural(p.Silent)))
+		}
 	}
 	return list, nil
 }

@@ -52,10 +52,14 @@ func (r *Registry) unknown(args []string, role Role) *Error {
 	e := &Error{Status: StatusUnknown, Code: "unknown_command"}
 	e.Message = fmt.Sprintf(`unknown command "%s"`, clip(typed, maxGuess))
 	switch names := r.Suggest(args, role); {
+	case len(names) > 0 && len(args) == 1 && r.groups[typed]:
+		e.Message = fmt.Sprintf("%s is not a whole command: %s", typed, strings.Join(names, ", "))
 	case len(names) > 0:
 		e.Message += ". Did you mean: " + strings.Join(names, ", ")
 	case len(r.family(args[0], role)) > 0:
 		e.Hint = "help " + args[0]
+	case strings.HasPrefix(typed, "-"):
+		e.Hint = "flags go after the command"
 	default:
 		e.Hint = "help"
 	}

@@ -26,6 +26,11 @@ type Control interface {
 	Scale(ctx context.Context, r ScaleRequest) (Job, error)
 	// Reload starts a new generation of pools and cycles their workers.
 	Reload(ctx context.Context, r ReloadRequest) (Job, error)
+	// Rollback starts a new generation of a pool with the content of an
+	// earlier one.
+	Rollback(ctx context.Context, r RollbackRequest) (Job, error)
+	// Generations lists the versions of each pool that are kept, oldest first.
+	Generations(ctx context.Context) ([]GenerationInfo, error)
 	// Restart replaces the primary's own code and then reloads every pool,
 	// the shell last. It returns once accepted.
 	Restart(ctx context.Context, r RestartRequest) (Job, error)
@@ -90,6 +95,7 @@ type PoolStatus struct {
 	Ready      int      `json:"ready"` // slots with a ready worker
 	Dead       int      `json:"dead"`
 	Stopped    int      `json:"stopped"`
+	Silent     int      `json:"silent"` // ready ones that have missed beats
 	Generation int      `json:"generation"`
 	// LastFailure is why the pool is not as it should be, in one line; empty
 	// when it is.
@@ -184,8 +190,37 @@ type ReloadRequest struct {
 	Keep     bool          // leave changed slots as they are when a later one fails
 }
 
+// RollbackRequest starts an earlier version again.
+type RollbackRequest struct {
+	Pool       string // empty: the only pool of the application
+	Generation int    // 0: the one before the current
+}
+
+// GenerationInfo is one version of a pool's code.
+type GenerationInfo struct {
+	Pool    string    `json:"pool"`
+	BuiltIn bool      `json:"built_in"`
+	Number  int       `json:"number"`
+	Current bool      `json:"current"`  // what the pool starts
+	GivenUp bool      `json:"given_up"` // a reload to it failed
+	Workers int       `json:"workers"`  // slots that run it
+	Since   time.Time `json:"since"`
+	Path    string    `json:"path"` // of the binary, as typed
+	// Kept is what of it lasts when its file has been replaced and the
+	// primary has gone: KeptBinary or KeptNo.
+	Kept string `json:"kept"`
+}
+
+// What is kept of a generation.
+const (
+	KeptBinary = "binary"
+	KeptNo     = "no"
+)
+
 // RestartRequest replaces code everywhere.
-type RestartRequest struct{}
+type RestartRequest struct {
+	Primary bool // only the primary's own code, by exec in place
+}
 
 // StopRequest ends the cluster.
 type StopRequest struct{}

@@ -20,16 +20,17 @@ func (e *Error) Is(target error) bool {
 // Sentinels, to be matched with errors.Is. What the cluster returns has the
 // same code and a message of its own.
 var (
-	ErrNoWorker    = &Error{Code: "no_such_worker", Message: "no such worker", Hint: "worker list"}
-	ErrNoPool      = &Error{Code: "no_such_pool", Message: "no such pool", Hint: "status"}
-	ErrNoJob       = &Error{Code: "no_such_job", Message: "no such job", Hint: "job list"}
-	ErrNoHandler   = &Error{Code: "no_such_handler", Message: "no such handler"}
-	ErrUsage       = &Error{Code: "usage", Message: "wrong usage"}
-	ErrDenied      = &Error{Code: "denied", Message: "denied"}
-	ErrBusy        = &Error{Code: "busy", Message: "busy", Hint: "job list"}
-	ErrConflict    = &Error{Code: "conflict", Message: "changed meanwhile"}
-	ErrStopping    = &Error{Code: "stopping", Message: "the cluster is stopping"}
-	ErrUnavailable = &Error{Code: "unavailable", Message: "no primary"}
-	ErrTimeout     = &Error{Code: "timeout", Message: "timed out"}
-	ErrInternal    = &Error{Code: "internal", Message: "internal error"}
+	ErrNoWorker     = &Error{Code: "no_such_worker", Message: "no such worker", Hint: "worker list"}
+	ErrNoPool       = &Error{Code: "no_such_pool", Message: "no such pool", Hint: "status"}
+	ErrNoJob        = &Error{Code: "no_such_job", Message: "no such job", Hint: "job list"}
+	ErrNoGeneration = &Error{Code: "no_such_generation", Message: "no such generation", Hint: "generation list"}
+	ErrNoHandler    = &Error{Code: "no_such_handler", Message: "no such handler"}
+	ErrUsage        = &Error{Code: "usage", Message: "wrong usage"}
+	ErrDenied       = &Error{Code: "denied", Message: "denied"}
+	ErrBusy         = &Error{Code: "busy", Message: "busy", Hint: "job list"}
+	ErrConflict     = &Error{Code: "conflict", Message: "changed meanwhile"}
+	ErrStopping     = &Error{Code: "stopping", Message: "the cluster is stopping"}
+	ErrUnavailable  = &Error{Code: "unavailable", Message: "no primary"}
+	ErrTimeout      = &Error{Code: "timeout", Message: "timed out"}
+	ErrInternal     = &Error{Code: "internal", Message: "internal error"}
 )

@@ -37,6 +37,13 @@ const (
 	ShareOne   = "one"   // one inherited socket
 )
 
+// What the workers of a pool do while there is no primary.
+const (
+	OrphanServe = "serve" // go on, and join the next one
+	OrphanDrain = "drain" // the same, but drain and end when none has come in time
+	OrphanExit  = "exit"  // drain and end at once
+)
+
 // PoolSpec is one pool. [PoolSpec.WithDefaults] fills zero fields as the
 // comments say.
 type PoolSpec struct {
@@ -46,6 +53,7 @@ type PoolSpec struct {
 	Listen  []string          // "tcp://127.0.0.1:8080", "unix:///run/x.sock", each may begin with NAME=
 	Share   string            // ShareSlots
 	Grant   Grant             // GrantNone
+	Orphan  string            // OrphanServe: what workers do without a primary
 	Policy  Policy            // Always
 	Limits  map[string]uint64 // soft and hard: nofile, nproc, as, core, fsize
 
@@ -66,6 +74,9 @@ type PoolSpec struct {
 	MaxWorkers int           // 512
 	Beat       time.Duration // 1 s
 	LostAfter  time.Duration // 15 s without a beat
+	// OrphanAfter is how long a worker waits for the next primary under
+	// OrphanDrain.
+	OrphanAfter time.Duration // 1 min
 	// MaxOutgoing, when above 0, lets retired processes stay as long as they
 	// wish (the shell's sessions), so many per slot; the oldest is ended when
 	// there is one more. A job does not wait for them.
@@ -95,6 +106,8 @@ const (
 func (s PoolSpec) WithDefaults() PoolSpec {
 	set(&s.Share, ShareSlots)
 	set(&s.Policy, Always)
+	set(&s.Orphan, OrphanServe)
+	set(&s.OrphanAfter, time.Minute)
 	set(&s.ReadyTimeout, DefaultReadyTimeout)
 	set(&s.Canary, DefaultCanary)
 	set(&s.LameDuck, DefaultLameDuck)

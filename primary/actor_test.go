@@ -21,11 +21,13 @@ import (
 // primary who is at the other end of a socket.
 type actor struct {
 	*proctest.Process
-	boot ipc.Boot
-	out  *os.File
-	pid  int
-	exit chan proc.Exit
-	dead chan struct{} // closed before the primary learns of the exit
+	boot           ipc.Boot
+	out            *os.File
+	pid            int
+	cookie         uint64 // of the socket that is its listener
+	known, adopted bool   // of a survivor: it is in the record; it was taken over
+	exit           chan proc.Exit
+	dead           chan struct{} // closed before the primary learns of the exit
 
 	mu   sync.Mutex // protects conn
 	conn *ipc.Conn
@@ -41,6 +43,11 @@ func newActor(p *proctest.Process) (*actor, error) {
 	defer boot.Close()
 	if err := ipc.ReadBoot(boot, &a.boot); err != nil {
 		return nil, err
+	}
+	if len(a.boot.Listeners) > 0 {
+		if a.cookie, err = unix.GetsockoptUint64(p.Command.Files[listenFD], unix.SOL_SOCKET, unix.SO_COOKIE); err != nil {
+			return nil, err
+		}
 	}
 	a.out, err = inherited(p.Command.Files[1])
 	return a, err

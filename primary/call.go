@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/norestart/norestart/control"
@@ -173,8 +173,8 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 	})
 }
 
-// rawFD is the descriptor of a file that stays open elsewhere.
-func rawFD(f *os.File) (fd int, err error) {
+// rawFD is the descriptor of a file or socket that somebody else keeps open.
+func rawFD(f syscall.Conn) (fd int, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return -1, err

@@ -34,11 +34,12 @@ type cluster struct {
 	cancel context.CancelFunc
 	seen   control.Cursor // of the events, by await
 
-	mu       sync.Mutex   // protects what follows
-	part     func(*actor) // how the next processes behave
-	stranger uint64       // the incarnation whose pid is not that of who speaks for it
-	actors   []*actor
-	acting   sync.WaitGroup
+	mu        sync.Mutex   // protects what follows
+	part      func(*actor) // how the next processes behave
+	stranger  uint64       // the incarnation whose pid is not that of who speaks for it
+	actors    []*actor
+	survivors []*actor // of an earlier primary
+	acting    sync.WaitGroup
 }
 
 // quick is a pool with times for tests.
@@ -122,6 +123,35 @@ func on(worker string, part func(*actor)) func(*actor) {
 		}
 		a.serve()
 	}
+}
+
+// Adopt implements [proc.Adopter]. A process in no record is known by the pid
+// of who speaks for it: the test's own.
+func (c *cluster) Adopt(pid int, start uint64) (proc.Process, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.survivors {
+		if a.adopted || a.Process.PID() != pid && (pid != os.Getpid() || a.known) {
+			continue
+		}
+		if pid == os.Getpid() {
+			start = a.StartTime()
+		}
+		p, err := c.script.Adopt(a.Process.PID(), start)
+		if err != nil {
+			return nil, err
+		}
+		a.adopted = true
+		return &actor{Process: p.(*proctest.Process), pid: os.Getpid(), exit: forward(p)}, nil
+	}
+	return nil, os.ErrProcessDone
+}
+
+// forward is the channel of p as an actor has it.
+func forward(p proc.Process) chan proc.Exit {
+	c := make(chan proc.Exit, 1)
+	go func() { c <- <-p.Wait(); close(c) }()
+	return c
 }
 
 // Start implements [proc.Starter].

@@ -155,9 +155,19 @@ func (a as) Reload(ctx context.Context, r control.ReloadRequest) (control.Job, e
 	return a.askJob(ctx, func(l *loop) (*job, error) { return l.reload(r, a.user) })
 }
 
+// Rollback implements [control.Control].
+func (a as) Rollback(ctx context.Context, r control.RollbackRequest) (control.Job, error) {
+	return a.askJob(ctx, func(l *loop) (*job, error) { return l.rollback(r, a.user) })
+}
+
+// Generations implements [control.Control].
+func (a as) Generations(ctx context.Context) ([]control.GenerationInfo, error) {
+	return ask(ctx, a.p, func(l *loop) ([]control.GenerationInfo, error) { return l.generationList(), nil })
+}
+
 // Restart implements [control.Control].
-func (a as) Restart(ctx context.Context, _ control.RestartRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) { return l.restart(a.user) })
+func (a as) Restart(ctx context.Context, r control.RestartRequest) (control.Job, error) {
+	return a.askJob(ctx, func(l *loop) (*job, error) { return l.restart(r, a.user) })
 }
 
 // Stop implements [control.Control].

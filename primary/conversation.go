@@ -2,9 +2,11 @@ package primary
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/ipc"
 )
 
@@ -98,24 +100,34 @@ func (c *conversation) write() {
 }
 
 // hold keeps a worker's control conversation until either side ends it.
-func (p *Primary) hold(ctx context.Context, conn *ipc.Conn, k known) error {
+func (p *Primary) hold(ctx context.Context, conn *ipc.Conn, k known, h ipc.Hello) error {
 	c := newConversation(conn)
 	defer context.AfterFunc(ctx, c.close)()
 	peer := 0
 	if cred, err := conn.Peer(); err == nil {
 		peer = int(cred.Pid)
 	}
-	if _, err := ask(ctx, p, func(l *loop) (struct{}, error) { return struct{}{}, l.joined(k, c, peer) }); err != nil {
+	if _, err := ask(ctx, p, func(l *loop) (struct{}, error) { return struct{}{}, l.joined(k, c, peer, h) }); err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(c.write)
 	defer c.close()
+	var back []ipc.Socket
 	for {
 		m, err := conn.Receive(0)
 		if err != nil {
+			closeSockets(back)
 			return nil // its exit, or its next hello, tells
+		}
+		if m.Type == ipc.TypeSockets && k.sockets {
+			back = p.takeBack(k, &m, back)
+		}
+		m.Discard()
+		if len(back) > k.pool.MaxWorkers*len(k.pool.Listen) {
+			closeSockets(back)
+			return fmt.Errorf("%w: more sockets than the pool has", control.ErrUsage)
 		}
 		if e := workerSaid(k, m); e != nil {
 			p.post(e)
@@ -124,7 +136,7 @@ func (p *Primary) hold(ctx context.Context, conn *ipc.Conn, k known) error {
 }
 
 // joined takes in a worker's control conversation.
-func (l *loop) joined(k known, c *conversation, peer int) error {
+func (l *loop) joined(k known, c *conversation, peer int, h ipc.Hello) error {
 	r := k.seat.runs[k.inc]
 	if r == nil || (r.process != nil && r.pid() != peer) {
 		return errRefused
@@ -133,8 +145,32 @@ func (l *loop) joined(k known, c *conversation, peer int) error {
 		r.conv.close()
 	}
 	r.conv, r.peer = c, peer
+	r.heard, r.silent = time.Now(), false
+	r.leaving, r.closed = r.leaving || h.Leaving || h.Draining, r.closed || h.Closed
+	if h.Ready {
+		l.becameReady(k.seat, k.inc)
+	}
 	if place, _ := k.seat.find(k.inc); place.ending == told {
 		l.drain(k.seat, action{inc: k.inc})
+	}
+	return nil
+}
+
+// takeBack collects the sockets that a survivor gives back.
+func (p *Primary) takeBack(k known, m *ipc.Message, back []ipc.Socket) []ipc.Socket {
+	var s ipc.Sockets
+	if m.Decode(&s) != nil || len(s.Sockets) != m.FDs {
+		return back // the message is discarded with what came with it
+	}
+	for i, fd := range m.Files() {
+		s.Sockets[i].FD = fd
+	}
+	back = append(back, s.Sockets...)
+	if !s.Last {
+		return back
+	}
+	if !p.post(func(l *loop) { l.returned(k.seat.pool, back) }) {
+		closeSockets(back)
 	}
 	return nil
 }

@@ -39,6 +39,11 @@ func openCounter(state string) (*counter, error) {
 	return c, c.extend()
 }
 
+// continueCounter goes on with what an earlier image of the primary reserved.
+func continueCounter(state string, im counterImage) *counter {
+	return &counter{path: filepath.Join(state, "incarnation"), last: im.Last, reserved: im.Reserved}
+}
+
 // next is the incarnation that take would give out.
 func (c *counter) next() uint64 { return c.last + 1 }
 

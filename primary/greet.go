@@ -113,8 +113,8 @@ func hello(conn *ipc.Conn) (ipc.Hello, error) {
 	return h, nil
 }
 
-func (p *Primary) welcome(conn *ipc.Conn) error {
-	return conn.Send(ipc.HelloTimeout, ipc.TypeWelcome, ipc.Welcome{Protocol: ipc.Version, Name: p.cfg.Spec.Name, PID: p.cfg.PID})
+func (p *Primary) welcome(conn *ipc.Conn, sockets bool) error {
+	return conn.Send(ipc.HelloTimeout, ipc.TypeWelcome, ipc.Welcome{Protocol: ipc.Version, Name: p.cfg.Spec.Name, PID: p.cfg.PID, Sockets: sockets})
 }
 
 // errRefused tells nothing: whoever has no secret needs no reason.
@@ -122,9 +122,10 @@ var errRefused = &control.Error{Code: control.ErrDenied.Code, Message: "hello re
 
 // known is a worker whose hello was proved.
 type known struct {
-	seat *seat
-	inc  uint64
-	pool control.PoolSpec
+	seat    *seat
+	inc     uint64
+	pool    control.PoolSpec
+	sockets bool // it shall give the pool's sockets back
 }
 
 // greetWorker holds a conversation on worker.sock: a process proves by its
@@ -137,18 +138,18 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func(
 	if !hmac.Equal(h.Secret, secret(p.key, h.Worker, h.Generation, h.Incarnation)) {
 		return errRefused
 	}
-	k, err := ask(ctx, p, func(l *loop) (known, error) { return l.known(h) })
+	k, err := ask(ctx, p, func(l *loop) (known, error) { return l.known(h, conn) })
 	if err != nil {
 		return err
 	}
-	conn.Trust(false)
-	if err := p.welcome(conn); err != nil {
+	conn.Trust(k.sockets)
+	if err := p.welcome(conn, k.sockets); err != nil {
 		return nil // it has gone
 	}
 	greeted()
 	switch h.Purpose {
 	case ipc.PurposeControl:
-		return p.hold(ctx, conn, k)
+		return p.hold(ctx, conn, k, h)
 	case ipc.PurposeRequest:
 		return p.answer(ctx, conn, func(r *ipc.Request) error { return k.allow(r) })
 	case ipc.PurposeTake:
@@ -161,16 +162,44 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func(
 func workerOf(h ipc.Hello) string { return h.Worker }
 
 // known finds the process of a hello: one that has been reaped is refused, even
-// with its secret.
-func (l *loop) known(h ipc.Hello) (known, error) {
+// with its secret. One of an earlier primary is taken over.
+func (l *loop) known(h ipc.Hello, conn *ipc.Conn) (known, error) {
 	for _, p := range l.pools {
 		for _, s := range p.seats {
-			if s.runs[h.Incarnation] != nil && s.id() == h.Worker {
-				return known{s, h.Incarnation, p.spec}, nil
+			if r := s.runs[h.Incarnation]; r != nil && s.id() == h.Worker && !r.gone {
+				return known{s, h.Incarnation, p.spec, p.wantsSockets(h)}, nil
 			}
 		}
 	}
-	return known{}, errRefused
+	cred, err := conn.Peer()
+	if err != nil || h.Purpose != ipc.PurposeControl {
+		return known{}, errRefused
+	}
+	k, err := l.stray(h, int(cred.Pid))
+	if err == nil {
+		k.sockets = k.seat.pool.wantsSockets(h)
+	}
+	return k, err
+}
+
+// givers is how many survivors are asked for the same sockets: the first may
+// die of it, and hundreds would not find room for them here.
+const givers = 4
+
+// wantsSockets tells whether this worker is to give back the pool's sockets. An
+// earlier primary may have been killed while it handed out new ones, so one who
+// has more than came back is asked, too: a socket of the group that stays
+// unknown would get connections that nobody accepts.
+func (p *pool) wantsSockets(h ipc.Hello) bool {
+	g := p.gathering
+	if g == nil || len(p.spec.Listen) == 0 || h.Purpose != ipc.PurposeControl || h.Draining || h.Closed {
+		return false
+	}
+	if h.Kept <= g.most && (len(p.groups) > 0 || g.asked >= givers) {
+		return false
+	}
+	g.asked, g.most = g.asked+1, max(g.most, h.Kept)
+	return true
 }
 
 // allow is the right of a pool's workers. A pool without control speaks in its
@@ -200,7 +229,7 @@ func (p *Primary) greetLocal(ctx context.Context, conn *ipc.Conn, greeted func()
 		return err
 	}
 	conn.Trust(false)
-	if err := p.welcome(conn); err != nil {
+	if err := p.welcome(conn, false); err != nil {
 		return nil // it has gone
 	}
 	greeted()

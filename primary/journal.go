@@ -29,6 +29,16 @@ func newJournal[T any](epoch uint64, room, bytes int, size func(T) int) *journal
 	return &journal[T]{epoch: epoch, room: room, bytes: bytes, size: size, first: 1, next: 1}
 }
 
+// restore continues the stream of an earlier image of the primary.
+func (j *journal[T]) restore(epoch, next uint64, kept []T) {
+	j.epoch, j.kept = epoch, kept
+	j.next = max(next, 1)
+	j.first = j.next - uint64(len(kept))
+	for _, v := range kept {
+		j.used += j.size(v)
+	}
+}
+
 // add keeps what mk makes for the place that it is given.
 func (j *journal[T]) add(mk func(control.Cursor) T) {
 	j.mu.Lock()

@@ -14,9 +14,9 @@ import (
 )
 
 // started takes in that a process runs.
-func (l *loop) started(s *seat, inc uint64, p proc.Process) {
+func (l *loop) started(s *seat, inc uint64, p proc.Process, out *output) {
 	r := s.runs[inc]
-	r.process = p
+	r.process, r.out = p, out
 	l.report(s, inc, "worker.started", fmt.Sprintf("started: pid %d, generation %d", p.PID(), r.number))
 	if r.pending != 0 {
 		_ = p.Signal(r.pending) // it has gone: its exit tells
@@ -48,6 +48,11 @@ func passes(err error) bool {
 // exited takes in that a process has been reaped.
 func (l *loop) exited(s *seat, inc uint64, e proc.Exit, lines []string) {
 	r := s.runs[inc]
+	if g := s.pool.gathering; g != nil {
+		r.gone = true
+		g.deferred = append(g.deferred, func(l *loop) { l.exited(s, inc, e, lines) })
+		return
+	}
 	if r.conv != nil {
 		r.conv.close()
 	}
@@ -57,6 +62,9 @@ func (l *loop) exited(s *seat, inc uint64, e proc.Exit, lines []string) {
 	}
 	if e.Signal != 0 {
 		exit.Code, exit.Signal = -1, unix.SignalName(e.Signal)
+	}
+	if e.Unknown && exit.Reason == "" {
+		exit.Reason = "nobody could tell how: an earlier primary had started it"
 	}
 	wanted := s.endedByUs(inc)
 	l.fail(s, inc, exit)
@@ -132,8 +140,8 @@ func (l *loop) checkBeats(now time.Time) {
 	for _, p := range l.pools {
 		for _, s := range p.seats {
 			for inc, r := range s.runs {
-				if r.conv == nil || r.heard.IsZero() {
-					continue
+				if r.heard.IsZero() {
+					continue // it has not joined yet: ReadyTimeout is for those
 				}
 				if away > tickEvery {
 					r.heard = now

@@ -339,7 +339,7 @@ func TestReadyBeforeStarted(t *testing.T) {
 			if s.state() != control.Starting {
 				t.Errorf("before its pid is known it is %s", s.state())
 			}
-			l.started(s, 1, &actor{pid: os.Getpid()})
+			l.started(s, 1, &actor{pid: os.Getpid()}, nil)
 			if s.state() != test.want {
 				t.Errorf("it is %s, want %s", s.state(), test.want)
 			}

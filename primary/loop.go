@@ -24,6 +24,13 @@ type loop struct {
 
 	pools    []*pool
 	counter  *counter
+	before   uint64 // the last incarnation of earlier primaries
+	bootID   string
+	saver    *saver
+	changed  bool // since the record was written
+	saving   bool // a write of the record is due
+	adopted  []adoptee
+	im       *image // what the image before this one left; nil after a start
 	jobs     []*job // in the order in which they began
 	lastJob  int
 	since    time.Time
@@ -31,7 +38,8 @@ type loop struct {
 	stopping bool
 	awaited  bool // somebody asked for the stop who may want to follow it
 	ended    bool
-	greeted  bool // the line that all is ready has been printed
+	fatal    error // why it ended, when it could not begin
+	greeted  bool  // the line that all is ready has been printed
 }
 
 // run takes in events until the cluster has stopped.
@@ -58,16 +66,35 @@ const tickEvery = time.Second
 // what should be, whatever the event was.
 func (l *loop) reconcile() {
 	for _, p := range l.pools {
+		if p.gathering != nil {
+			l.gather(p)
+		}
+		if p.gathering != nil {
+			continue
+		}
 		l.reconcilePool(p)
 	}
 	for _, j := range l.running() {
-		j.work.advance(l, j)
+		if !l.gathers(j) {
+			j.work.advance(l, j)
+		}
 	}
 	for _, p := range l.pools {
 		p.steer(l)
 	}
 	l.greet()
 	l.end()
+	l.save()
+}
+
+// gathers tells whether a pool of the job is still being taken over.
+func (l *loop) gathers(j *job) bool {
+	for _, p := range l.pools {
+		if p.gathering != nil && (p.job == j || j.Kind == "stop") {
+			return true
+		}
+	}
+	return false
 }
 
 // reconcilePool gives each slot the wish that the pool's target means.
@@ -86,7 +113,7 @@ func (l *loop) reconcilePool(p *pool) {
 		case w == wantNone:
 			w = wantRun
 		}
-		if w != s.want {
+		if w != s.want || s.vacant() {
 			l.step(s, input{kind: hWant, want: w})
 		}
 		if over && s.lasts() { // nobody stays for the sake of his sessions
@@ -98,6 +125,7 @@ func (l *loop) reconcilePool(p *pool) {
 // step lets something happen to a slot and does what follows from it.
 func (l *loop) step(s *seat, in input) {
 	in.now, in.rnd, in.fresh = time.Now(), rand.Float64(), l.counter.next()
+	in.closed = s.pool.gathering != nil
 	var todo []action
 	s.slot, todo = step(s.slot, s.pool.policy, in)
 	for _, a := range todo {
@@ -175,6 +203,7 @@ func (l *loop) report(s *seat, inc uint64, kind, text string) {
 // tell keeps an event and shows it on the console.
 func (l *loop) tell(e control.Event) {
 	e.Time = time.Now()
+	l.changed = true
 	l.news.add(func(c control.Cursor) control.Event { e.Cursor = c; return e })
 	if e.User != "" {
 		l.cfg.Console(e.Text + ", by " + quoted(e.User))
@@ -190,7 +219,7 @@ func (l *loop) greet() {
 	}
 	total := 0
 	for _, p := range l.pools {
-		if p.ready() < p.target {
+		if p.gathering != nil || p.ready() < p.target {
 			return
 		}
 		if !p.spec.BuiltIn {
@@ -215,6 +244,7 @@ func (l *loop) end() {
 		l.finish(j, control.JobCancelled, "the cluster has stopped")
 	}
 	l.ended = true
+	l.depart()
 }
 
 // appsIdle tells whether nothing of the application runs any more.

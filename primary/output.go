@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,8 +38,11 @@ type output struct {
 	partial []byte
 	cut     bool // the rest of a line that is too long is being dropped
 	tail    []string
-	tailed  int           // bytes in tail
-	stopped chan struct{} // the reader has ended
+	tailed  int // bytes in tail
+
+	mu       sync.Mutex    // of what follows, and of starting the reader anew
+	finished bool          // the process has ended
+	stopped  chan struct{} // the reader has ended
 }
 
 // openOutput makes the pipe; the returned descriptor is for the child.
@@ -75,9 +79,11 @@ func (o *output) read() {
 // the log, even when somebody else still holds the pipe. What the process
 // wrote is in the pipe by then.
 func (o *output) finish() []string {
-	_ = o.file.SetReadDeadline(time.Now()) // a pipe that the poller cannot watch ends by EOF
-	<-o.stopped
-	o.rest()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.finished = true
+	o.halt()
+	o.drain(o.take)
 	if len(o.partial) > 0 {
 		o.line()
 	}
@@ -85,9 +91,45 @@ func (o *output) finish() []string {
 	return o.tail
 }
 
-// rest reads without waiting what is still in the pipe, and no more: somebody
+// halt ends the reader.
+func (o *output) halt() {
+	_ = o.file.SetReadDeadline(time.Now()) // a pipe that the poller cannot watch ends by EOF
+	<-o.stopped
+}
+
+// pause ends the reader so that what is unread stays in the pipe for the next
+// image of the primary; false when the process has ended.
+func (o *output) pause() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.finished {
+		return false
+	}
+	o.halt()
+	return true
+}
+
+// carryOn reads on after a pause.
+func (o *output) carryOn(wg *sync.WaitGroup) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.finished {
+		return
+	}
+	_ = o.file.SetReadDeadline(time.Time{})
+	o.stopped = make(chan struct{})
+	wg.Go(o.read)
+}
+
+// image is what the next image of the primary needs to read on.
+func (o *output) image() (outputImage, error) {
+	fd, err := rawFD(o.file)
+	return outputImage{FD: fd, Partial: o.partial, Cut: o.cut, Tail: o.tail}, err
+}
+
+// drain reads without waiting what is still in the pipe, and no more: somebody
 // else who holds it may go on writing for ever.
-func (o *output) rest() {
+func (o *output) drain(take func([]byte)) {
 	_ = o.file.SetReadDeadline(time.Time{})
 	raw, err := o.file.SyscallConn()
 	if err != nil {
@@ -101,7 +143,7 @@ func (o *output) rest() {
 				left = 0
 				return true
 			}
-			o.take(buf[:n])
+			take(buf[:n])
 			return true
 		})
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/inherit"
+	"github.com/norestart/norestart/internal/ipc"
 )
 
 // pool is a group of like workers and the sockets that they share.
@@ -25,43 +26,8 @@ type pool struct {
 	lastGen     int
 	gen         int // what a new slot runs
 	job         *job
-	failure     string // the last one, for status
-}
-
-// keptGenerations is how many versions of a pool's code stay executable.
-const keptGenerations = 3
-
-func (p *pool) generation(number int) *generation {
-	for _, g := range p.generations {
-		if g.number == number {
-			return g
-		}
-	}
-	return nil
-}
-
-// adopt adds a generation and forgets the oldest that no slot runs.
-func (p *pool) adopt(g *generation) {
-	p.lastGen, g.number = p.lastGen+1, p.lastGen+1
-	p.generations = append(p.generations, g)
-	for i := 0; i < len(p.generations)-keptGenerations; {
-		if p.runs(p.generations[i].number) {
-			i++
-			continue
-		}
-		p.generations[i].close()
-		p.generations = slices.Delete(p.generations, i, i+1)
-	}
-}
-
-// runs tells whether a generation is in use or may have to be started again.
-func (p *pool) runs(number int) bool {
-	if number == p.gen {
-		return true
-	}
-	return slices.ContainsFunc(p.seats, func(s *seat) bool {
-		return s.gen == number || s.cur.gen == number || s.next.gen == number
-	})
+	failure     string     // the last one, for status
+	gathering   *gathering // not nil while workers of an earlier primary come back
 }
 
 // ready counts the slots with a ready worker.
@@ -112,6 +78,58 @@ func (p *pool) grow(n int) error {
 	return nil
 }
 
+// grow makes sure that the first n slots of a pool have their sockets, and gives
+// the new ones to every worker to keep.
+func (l *loop) grow(p *pool, n int) error {
+	if p.gathering != nil {
+		return nil // what comes back may be more: listen grows it
+	}
+	had := p.lengths()
+	if err := p.grow(n); err != nil {
+		return err
+	}
+	p.shareFrom(had)
+	return nil
+}
+
+// lengths are how many sockets each listener has.
+func (p *pool) lengths() (n []int) {
+	for _, g := range p.groups {
+		n = append(n, g.Len())
+	}
+	return n
+}
+
+// shareFrom gives every worker the sockets beyond those that each listener had.
+func (p *pool) shareFrom(had []int) {
+	for i, g := range p.groups {
+		for from := had[i]; from < g.Len(); from += socketsPerMessage {
+			p.share(i, from, min(g.Len(), from+socketsPerMessage))
+		}
+	}
+}
+
+// socketsPerMessage is below what one message of the kernel carries
+// (SCM_MAX_FD, unix(7)).
+const socketsPerMessage = 32
+
+// share gives sockets of one listener to the pool's workers. They stay open as
+// long as the pool, so the messages may wait in a queue.
+func (p *pool) share(listener, from, to int) {
+	m := ipc.Sockets{Last: true}
+	for slot := from; slot < to; slot++ {
+		m.Sockets = append(m.Sockets, ipc.Socket{Name: p.names[listener], Slot: slot})
+	}
+	fds := p.groups[listener].FDs()[from:to]
+	for _, s := range p.seats {
+		for _, r := range s.runs {
+			if r.conv != nil {
+				r.conv.pass(outgoing{kind: ipc.TypeSockets, body: m, fds: fds})
+			}
+		}
+	}
+}
+
 // unlisten closes the primary's own copies: the port refuses from now on.
 func (p *pool) unlisten() {
 	for _, g := range p.groups {
@@ -129,6 +147,11 @@ func (p *pool) status() control.PoolStatus {
 	for _, g := range p.groups {
 		st.Listen = append(st.Listen, g.Addr())
 		st.Share = g.Mode()
+	}
+	for _, s := range p.seats {
+		if r := s.runs[s.cur.inc]; s.cur.serves() && r != nil && r.silent {
+			st.Silent++
+		}
 	}
 	if st.Ready < p.target {
 		st.LastFailure = p.failure

@@ -2,7 +2,6 @@ package primary
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -18,8 +16,6 @@ import (
 	"time"
 
 	"github.com/norestart/norestart/control"
-	"github.com/norestart/norestart/internal/durable"
-	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 	"github.com/norestart/norestart/internal/proc"
 )
@@ -39,27 +35,45 @@ type Config struct {
 	Env    []string
 	Dir    string
 
-	Starter proc.Starter
+	Starter Starter
 	// Prepare, when not nil, is called once before the first worker is
 	// started, with the address of the admin port. Its error ends the start.
 	Prepare func(admin string) error
 	Out     io.Writer         // the console; nil: nothing is shown
 	Console func(text string) // set by Run
+
+	// Image is the descriptor of what an earlier image of this process left
+	// when it executed this one ([ImageVariable]); 0: this is a start.
+	Image int
+	// Back is why a newer image gave up and executed this one again.
+	Back string
+
+	gather  time.Duration // for survivors to say hello; 0: gatherTimeout
+	held    held          // descriptors, for an exec
+	notify  func()        // takes the signals, again after an exec that failed
+	pending func() bool   // a signal has come that nobody has acted on
+}
+
+// Starter starts processes and takes over those of an earlier primary.
+type Starter interface {
+	proc.Starter
+	proc.Adopter
 }
 
 // Primary is a running primary.
 type Primary struct {
-	cfg    Config
-	events chan event
-	ended  chan struct{} // closed when the loop has ended
-	last   []*job        // the jobs as they were then
-	told   chan struct{} // size 1: somebody has learned how the stop went
-	log    *journal[control.LogLine]
-	news   *journal[control.Event]
-	key    []byte
-	calls  calls
-	server *ipc.Server
-	talks  sync.WaitGroup // conversations
+	cfg     Config
+	events  chan event
+	ended   chan struct{} // closed when the loop has ended
+	last    []*job        // the jobs as they were then
+	told    chan struct{} // size 1: somebody has learned how the stop went
+	log     *journal[control.LogLine]
+	news    *journal[control.Event]
+	key     []byte
+	calls   calls
+	server  *ipc.Server
+	console *console
+	talks   sync.WaitGroup // conversations
 }
 
 // Sizes of what is kept in memory.
@@ -77,39 +91,49 @@ const gcPercent = 25
 // with nothing left of it. ctx ends it as a stop does.
 func Run(ctx context.Context, cfg Config) (err error) {
 	debug.SetGCPercent(gcPercent)
+	if cfg.Image > 0 {
+		return succeed(ctx, cfg)
+	}
 	lock, err := takeState(cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	p, err := newPrimary(cfg)
+	p, err := newPrimary(cfg, lock)
 	if err != nil {
 		return err
 	}
-	l, err := p.assemble()
+	r, err := loadRecord(cfg.State)
 	if err != nil {
-		return err
+		p.console.say(fmt.Sprintf("what the last primary left is of no use: %v", err))
+		r = nil
 	}
-	if err := p.prepare(l); err != nil {
+	l, err := p.assemble(r, nil)
+	if err == nil {
+		err = p.prepare(l)
+	}
+	if err != nil {
 		l.close()
 		return err
 	}
-	return p.serve(ctx, l)
-}
-
-func (p *Primary) prepare(l *loop) error {
-	admin := l.admin()
-	if admin == "" || p.cfg.Prepare == nil {
-		return nil
+	workers, ctl, err := p.listen()
+	if err != nil {
+		l.close()
+		return err
 	}
-	return p.cfg.Prepare(admin)
+	return p.serve(ctx, l, workers, ctl)
 }
 
-func newPrimary(cfg Config) (*Primary, error) {
+func newPrimary(cfg Config, lock *os.File) (*Primary, error) {
 	key, err := readKey(filepath.Join(cfg.State, "key"))
 	if err != nil {
 		return nil, err
 	}
+	fd, err := rawFD(lock)
+	if err != nil {
+		return nil, err
+	}
+	cfg.held.lock = fd
 	epoch := uint64(time.Now().UnixNano())
 	p := &Primary{
 		cfg: cfg, key: key,
@@ -119,26 +143,13 @@ func newPrimary(cfg Config) (*Primary, error) {
 		log:    newJournal(epoch, keptLines, keptBytes, func(x control.LogLine) int { return len(x.Text) + 64 }),
 		news:   newJournal(epoch, keptEvents, keptBytes, func(x control.Event) int { return len(x.Text) + 128 }),
 	}
+	out := p.cfg.Out
+	if out == nil {
+		out = io.Discard
+	}
+	p.console = newConsole(out, cfg.Spec.Name)
 	p.server = ipc.NewServer(func(user string) control.Control { return as{p, user} })
 	return p, nil
-}
-
-// readKey reads the key of the workers' secrets, and makes it at the first start.
-func readKey(path string) ([]byte, error) {
-	key, _, err := durable.ReadSecret(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		key = make([]byte, 32)
-		if _, err := rand.Read(key); err != nil {
-			return nil, fmt.Errorf("make the key: %w", err)
-		}
-		return key, durable.WriteFile(path, key, 0o600)
-	case err != nil:
-		return nil, err
-	case len(key) != 32:
-		return nil, fmt.Errorf("%s: %d bytes, must be 32: remove it while no cluster runs", path, len(key))
-	}
-	return key, nil
 }
 
 // post gives the loop an event; false once the loop has ended.
@@ -151,25 +162,6 @@ func (p *Primary) post(e event) bool {
 	}
 }
 
-// assemble makes the loop and opens the pools' listeners.
-func (p *Primary) assemble() (*loop, error) {
-	l := &loop{cfg: p.cfg, post: p.post, log: p.log, news: p.news, since: time.Now()}
-	l.spawn = &spawner{cfg: p.cfg, key: p.key, log: p.log, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	var err error
-	if l.counter, err = openCounter(p.cfg.State); err != nil {
-		return nil, err
-	}
-	for _, spec := range p.cfg.Spec.Pools {
-		pool, err := p.openPool(spec.WithDefaults())
-		if err != nil {
-			l.close()
-			return nil, err
-		}
-		l.pools = append(l.pools, pool)
-	}
-	return l, nil
-}
-
 // close lets go of everything that the pools hold open.
 func (l *loop) close() {
 	for _, p := range l.pools {
@@ -180,77 +172,32 @@ func (l *loop) close() {
 	}
 }
 
-func (p *Primary) openPool(spec control.PoolSpec) (*pool, error) {
-	n := spec.Workers
-	if n == control.Auto {
-		n = autoWorkers()
-	}
-	pl := &pool{policy: policy{PoolSpec: spec, lasting: spec.BuiltIn}, spec: spec, target: n, configured: n}
-	g, err := firstGeneration(p.cfg)
-	if err != nil {
-		return nil, err
-	}
-	pl.adopt(g)
-	pl.gen = g.number
-	for i, addr := range spec.Listen {
-		listen, err := inherit.Parse(addr)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("pool %s: %w", spec.Name, err), g.binary.Close())
-		}
-		group, err := inherit.Open(listen, spec.Share)
-		if err != nil {
-			pl.unlisten()
-			return nil, errors.Join(fmt.Errorf("pool %s: %w", spec.Name, err), g.binary.Close())
-		}
-		pl.groups = append(pl.groups, group)
-		pl.names = append(pl.names, listenerName(listen.Name, spec.Name, i))
-	}
-	if err := pl.grow(n); err != nil {
-		pl.unlisten()
-		return nil, errors.Join(fmt.Errorf("pool %s: %w", spec.Name, err), g.binary.Close())
-	}
-	return pl, nil
-}
-
-// listenerName is how a worker asks for its listener: as named, or by the
-// pool's name, with a number from the second on.
-func listenerName(name, pool string, i int) string {
-	switch {
-	case name != "":
-		return name
-	case i == 0:
-		return pool
-	}
-	return fmt.Sprintf("%s-%d", pool, i+1)
-}
-
 // serve runs the loop, the sockets and the signals until the loop ends.
-func (p *Primary) serve(ctx context.Context, l *loop) error {
-	out := p.cfg.Out
-	if out == nil {
-		out = io.Discard
-	}
-	con := newConsole(out, p.cfg.Spec.Name)
-	l.cfg.Console = con.say
-	l.spawn.show = func(worker, text string) { con.say(worker + ": " + quoted(text)) }
-	workers, ctl, err := p.listen()
-	if err != nil {
+func (p *Primary) serve(ctx context.Context, l *loop, workers, ctl *net.UnixListener) error {
+	con := p.console
+	if err := l.hold(workers, ctl); err != nil {
 		l.close()
 		return err
 	}
+	signals := takeSignals()
+	l.cfg.pending = func() bool { return len(signals) > 0 }
+	l.cfg.notify = func() { signal.Notify(signals, primarySignals()...) }
+	defer signal.Stop(signals)
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	go con.run() // its end is waited for in con.close, but not for a reader that has stopped
 	wg.Go(func() { p.accept(ctx, workers, p.greetWorker) })
 	wg.Go(func() { p.accept(ctx, ctl, p.greetLocal) })
-	wg.Go(func() { p.signals(ctx) })
+	wg.Go(func() { p.signals(ctx, signals) })
 	l.cfg.Console(l.listening())
+	l.rearm()
+	l.alarm()
 	l.run(p.events)
 	p.last = l.jobs
 	close(p.ended)
 	p.farewell(l)
 	l.spawn.wg.Wait() // every process has been reaped: only readers of output are left
-	err = errors.Join(ignoreClosed(workers.Close()), ignoreClosed(ctl.Close()), p.unlink())
+	err := errors.Join(l.fatal, ignoreClosed(workers.Close()), ignoreClosed(ctl.Close()), p.unlink())
 	wg.Wait() // from here on there are no new conversations
 	p.lastWords()
 	cancel()
@@ -300,19 +247,6 @@ func (l *loop) listening() string {
 	return fmt.Sprintf("primary %d, %s", l.cfg.PID, strings.Join(append(parts, "state in "+l.cfg.State), ", "))
 }
 
-// listen opens the two sockets of the run directory.
-func (p *Primary) listen() (workers, ctl *net.UnixListener, err error) {
-	workers, err = inherit.ListenUnix(filepath.Join(p.cfg.Run, ipc.WorkerSocket), 0o666)
-	if err != nil {
-		return nil, nil, err
-	}
-	ctl, err = inherit.ListenUnix(filepath.Join(p.cfg.Run, ipc.CtlSocket), 0o600)
-	if err != nil {
-		return nil, nil, errors.Join(err, workers.Close())
-	}
-	return workers, ctl, nil
-}
-
 func (p *Primary) unlink() error {
 	var errs []error
 	for _, name := range []string{ipc.WorkerSocket, ipc.CtlSocket} {
@@ -332,10 +266,7 @@ func ignoreClosed(err error) error {
 
 // signals are a convenience: TERM and INT stop, HUP reloads, USR2 restarts.
 // The sockets are the real way.
-func (p *Primary) signals(ctx context.Context) {
-	c := make(chan os.Signal, 4)
-	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
-	defer signal.Stop(c)
+func (p *Primary) signals(ctx context.Context, c <-chan os.Signal) {
 	for {
 		select {
 		case <-p.ended:
@@ -356,7 +287,7 @@ func signalled(s os.Signal) func(*loop) error {
 		case syscall.SIGHUP:
 			_, err = l.reload(control.ReloadRequest{}, by)
 		case syscall.SIGUSR2:
-			_, err = l.restart(by)
+			_, err = l.restart(control.RestartRequest{}, by)
 		default:
 			_, err = l.stop(by)
 		}
@@ -370,26 +301,4 @@ func (p *Primary) onSignal(f func(*loop) error) {
 			l.tell(control.Event{Kind: "signal.refused", Text: err.Error()})
 		}
 	})
-}
-
-// firstGeneration is what this primary itself was started as.
-func firstGeneration(cfg Config) (*generation, error) {
-	b, err := proc.PinSelf(cfg.Binary)
-	if err != nil {
-		return nil, err
-	}
-	return &generation{binary: b, argv: cfg.Argv, env: cfg.Env, dir: cfg.Dir, since: time.Now()}, nil
-}
-
-// generation is what is on disk now: the path is resolved anew, so that a
-// "current" link may point elsewhere.
-func (cfg Config) generation() (*generation, error) {
-	b, err := proc.Pin(cfg.Binary)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.Check(); err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	return &generation{binary: b, argv: cfg.Argv, env: cfg.Env, dir: cfg.Dir, since: time.Now()}, nil
 }

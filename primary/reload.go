@@ -11,7 +11,8 @@ import (
 
 // reload cycles the workers of pools one pool after the other.
 type reload struct {
-	todo []*cycle
+	first *succession // of a restart; nil when it is over
+	todo  []*cycle
 }
 
 // cycle gives the slots of one pool a successor each, a few at a time. The
@@ -53,6 +54,12 @@ type change struct {
 const closeTimeout = control.DefaultCallTimeout
 
 func (w *reload) advance(l *loop, j *job) {
+	if w.first != nil {
+		if w.first.advance(l, j) {
+			w.drop()
+		}
+		return
+	}
 	for len(w.todo) > 0 {
 		c := w.todo[0]
 		if !c.begun {
@@ -76,6 +83,14 @@ func (w *reload) advance(l *loop, j *job) {
 	l.finish(j, control.JobOK, "")
 }
 
+// drop lets go of what a restart was about that was refused.
+func (w *reload) drop() {
+	w.first.to.close()
+	for _, c := range w.todo {
+		c.drop()
+	}
+}
+
 // drop lets go of a generation that was never begun.
 func (c *cycle) drop() {
 	if c.to != nil && !c.begun {
@@ -89,13 +104,14 @@ func (c *cycle) begin(l *loop, j *job) error {
 	c.from = c.pool.gen
 	c.by = c.from
 	if c.to != nil {
-		c.pool.adopt(c.to)
+		l.adoptGeneration(c.pool, c.to)
 		c.by = c.to.number
 	}
 	if c.waiting == nil {
 		c.waiting = cyclable(c.pool)
 	}
 	c.total = len(c.waiting)
+	l.persist(true) // before the first spawn: the next primary must know what was meant
 	j.Total += c.total
 	if c.total == 0 {
 		j.note("pool %s: no worker runs, nothing to replace", c.pool.spec.Name)
@@ -125,6 +141,9 @@ func rank(s *seat) int {
 
 // advance does what can be done now and tells whether the cycle is over.
 func (c *cycle) advance(l *loop, j *job) bool {
+	if c.cause != "" && !c.undoing {
+		c.abort(l, j) // it was given up while there was no primary: nobody takes over any more
+	}
 	c.doing = slices.DeleteFunc(c.doing, func(ch *change) bool { return c.prepared(l, j, ch) })
 	if c.cause != "" && !c.undoing {
 		c.abort(l, j)
@@ -214,7 +233,10 @@ func (c *cycle) prepared(l *loop, j *job, ch *change) bool {
 	ch.old, ch.since = ch.seat.cur.inc, time.Now()
 	c.before[ch.seat] = ch.seat.gen
 	l.step(ch.seat, input{kind: hCommit})
-	c.canary = true
+	if !c.canary {
+		c.canary = true
+		defer l.persist(true)
+	}
 	c.changed = append(c.changed, ch.seat)
 	c.leaving = append(c.leaving, ch)
 	l.wake(closeTimeout)
@@ -328,6 +350,9 @@ func (c *cycle) succeed() {
 
 // end ends the job of a cycle that failed or was cancelled, and says what runs.
 func (c *cycle) end(l *loop, j *job) {
+	if g := c.to; g != nil {
+		g.burned = c.cause != ""
+	}
 	what := "nothing was changed"
 	switch mixed := c.mix(); {
 	case c.counted > 0:

@@ -86,6 +86,12 @@ func (s slot) state() control.State {
 // idle tells whether nothing of the slot runs.
 func (s slot) idle() bool { return !s.cur.some() && !s.next.some() && len(s.old) == 0 }
 
+// vacant tells whether a slot that should be filled has nobody and waits for
+// nothing: so an earlier primary may have left it.
+func (s slot) vacant() bool {
+	return s.want == wantRun && s.hold == "" && !s.cur.some() && !s.next.some()
+}
+
 // find tells where an incarnation stands.
 func (s slot) find(inc uint64) (process, place) {
 	if inc == 0 {
@@ -136,6 +142,7 @@ type input struct {
 	within  time.Duration // for what is prepared to become ready; 0: as the policy says
 	fresh   uint64        // the incarnation to use if a process is started now
 	rnd     float64       // in [0,1), for the jitter
+	closed  bool          // the pool's sockets have not come back: nothing can be started
 }
 
 // happening is a kind of input.

@@ -16,7 +16,7 @@ func (t *transition) settle() {
 		t.retire(&t.cur, true)
 		return
 	}
-	if t.hold == "" && !t.cur.some() && !t.next.some() {
+	if t.vacant() && !t.in.closed {
 		t.cur = t.start(t.gen, 0)
 	}
 }
@@ -251,7 +251,7 @@ func (t *transition) revived() {
 }
 
 func (t *transition) prepare() {
-	if t.want == wantRun && !t.next.some() {
+	if t.want == wantRun && !t.next.some() && !t.in.closed {
 		t.next = t.start(t.in.gen, t.in.within)
 	}
 }

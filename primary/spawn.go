@@ -38,31 +38,20 @@ const (
 	listenFD = 4 // and following
 )
 
-// generation is one version of a pool's code with all that is needed to start
-// it again, whatever the file on disk is by then.
-type generation struct {
-	number int
-	binary *proc.Binary
-	argv   []string
-	env    []string
-	dir    string
-	since  time.Time
-}
-
-func (g *generation) close() { _ = g.binary.Close() } // only a descriptor
-
 // run is one process of a slot, from the decision to start it to its exit.
 type run struct {
 	inc     uint64
 	number  int // generation
 	since   time.Time
 	process proc.Process // nil until it has been started
+	out     *output
 	pending syscall.Signal
 	conv    *conversation // nil until its hello
 	peer    int           // pid that said hello
 	beat    ipc.Beat
 	heard   time.Time // of the last beat
 	silent  bool
+	gone    bool // reaped, but that is taken in only when its pool is complete
 	closed  bool // accepts no more connections
 	leaving bool // it ends by itself
 	early   bool // it said that it is ready before we knew that it runs
@@ -119,6 +108,9 @@ func (l *loop) start(s *seat, inc uint64, gen int) {
 	for _, group := range s.pool.groups {
 		fds = append(fds, group.FD(s.index))
 	}
+	for _, group := range s.pool.groups {
+		fds = append(fds, group.FDs()...)
+	}
 	limits, id, post, sp := s.pool.spec.Limits, s.id(), l.post, l.spawn
 	sp.wg.Go(func() {
 		sp.slots <- struct{}{}
@@ -128,11 +120,26 @@ func (l *loop) start(s *seat, inc uint64, gen int) {
 			post(func(l *loop) { l.spawnFailed(s, inc, err) })
 			return
 		}
-		post(func(l *loop) { l.started(s, inc, p) })
-		exit := <-p.Wait()
-		lines := out.finish()
-		post(func(l *loop) { l.exited(s, inc, exit, lines) })
+		post(func(l *loop) { l.started(s, inc, p, out) })
+		await(s, inc, p, out, post)
 	})
+}
+
+// watch follows a process that somebody else started to its end.
+func (l *loop) watch(s *seat, inc uint64, p proc.Process, out *output) {
+	post := l.post
+	l.spawn.wg.Go(func() { await(s, inc, p, out, post) })
+}
+
+// await tells the loop of the end of a process. The exit is the end of its
+// output.
+func await(s *seat, inc uint64, p proc.Process, out *output, post func(event) bool) {
+	exit := <-p.Wait()
+	var lines []string
+	if out != nil {
+		lines = out.finish()
+	}
+	post(func(l *loop) { l.exited(s, inc, exit, lines) })
 }
 
 // boot is what the new process learns about itself.
@@ -141,9 +148,17 @@ func (l *loop) boot(s *seat, inc uint64, gen int) ipc.Boot {
 		Cluster: l.cfg.Spec.Name, Version: l.cfg.Version, Pool: s.pool.spec.Name, Slot: s.index,
 		Generation: gen, Incarnation: inc, Secret: secret(l.spawn.key, s.id(), gen, inc),
 		Run: l.cfg.Run, State: l.cfg.State, Beat: s.pool.spec.Beat,
+		Orphan: s.pool.spec.Orphan, OrphanAfter: s.pool.spec.OrphanAfter,
 	}
 	for i, group := range s.pool.groups {
 		b.Listeners = append(b.Listeners, ipc.Inherited{Name: s.pool.names[i], Addr: group.Addr(), FD: listenFD + i})
+	}
+	fd := listenFD + len(s.pool.groups)
+	for i, group := range s.pool.groups {
+		for slot := range group.Len() {
+			b.Sockets = append(b.Sockets, ipc.Socket{Name: s.pool.names[i], Slot: slot, FD: fd})
+			fd++
+		}
 	}
 	return b
 }
@@ -178,9 +193,13 @@ func (sp *spawner) spawn(g *generation, b ipc.Boot, listeners []int, limits map[
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
-	out := &output{worker: id, inc: b.Incarnation, keep: sp.log, show: sp.show, file: ours, stopped: make(chan struct{})}
+	out := sp.output(id, b.Incarnation, ours)
 	sp.wg.Go(out.read)
 	return p, out, nil
+}
+
+func (sp *spawner) output(id string, inc uint64, file *os.File) *output {
+	return &output{worker: id, inc: inc, keep: sp.log, show: sp.show, file: file, stopped: make(chan struct{})}
 }
 
 // execute starts the program itself, through the launcher where the kernel

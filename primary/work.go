@@ -111,7 +111,7 @@ func (l *loop) scale(r control.ScaleRequest, owner string) (*job, error) {
 	if p.job != nil {
 		return nil, busy(p.job.Job)
 	}
-	if err := p.grow(to); err != nil {
+	if err := l.grow(p, to); err != nil {
 		return nil, err
 	}
 	from := p.target
@@ -121,6 +121,7 @@ func (l *loop) scale(r control.ScaleRequest, owner string) (*job, error) {
 		j, err := l.begin("scale", what, owner, []*pool{p}, w)
 		if err == nil {
 			p.target, j.Total = to, len(w.waiting)
+			l.persist(true)
 		}
 		return j, err
 	}
@@ -135,6 +136,7 @@ func (l *loop) scale(r control.ScaleRequest, owner string) (*job, error) {
 	j, err := l.begin("scale", what, owner, []*pool{p}, newFill(slices.Clone(p.seats[from:to])))
 	if err == nil {
 		p.target, j.Total = to, to-from
+		l.persist(true)
 	}
 	return j, err
 }
@@ -190,10 +192,35 @@ func (l *loop) reloadable(names []string) ([]*pool, error) {
 }
 
 // restart begins new generations of every pool, the built-in ones last.
-func (l *loop) restart(owner string) (*job, error) {
+func (l *loop) restart(r control.RestartRequest, owner string) (*job, error) {
 	pools := slices.Clone(l.pools)
 	slices.SortStableFunc(pools, func(a, b *pool) int { return order(a) - order(b) })
-	return l.cycle("restart", "", owner, pools, control.ReloadRequest{})
+	if r.Primary {
+		pools = nil
+	}
+	for _, j := range l.running() {
+		if w, ok := j.work.(*reload); ok && w.first != nil {
+			return nil, busy(j.Job) // of the primary, which belongs to no pool
+		}
+	}
+	g, err := l.cfg.generation()
+	if err != nil {
+		return nil, fmt.Errorf("restart: %w", err)
+	}
+	j, err := l.cycle("restart", what(r), owner, pools, control.ReloadRequest{})
+	if err != nil {
+		g.close()
+		return nil, err
+	}
+	j.work.(*reload).first = &succession{to: g}
+	return j, nil
+}
+
+func what(r control.RestartRequest) string {
+	if r.Primary {
+		return "of the primary alone"
+	}
+	return ""
 }
 
 func order(p *pool) int {

@@ -31,21 +31,25 @@ func summary(status control.Status) string {
 	if status.Primary == nil {
 		return "no primary"
 	}
-	ready, target, dead := 0, 0, 0
+	ready, target, dead, silent := 0, 0, 0, 0
 	for _, pool := range status.Pools {
 		if !pool.BuiltIn {
 			ready += pool.Ready
 			target += pool.Target
 			dead += pool.Dead
+			silent += pool.Silent
 		}
 	}
 	health := "well"
-	if ready < target || dead > 0 {
+	if ready < target || dead > 0 || silent > 0 {
 		health = "NOT WELL"
 	}
 	text := fmt.Sprintf("%s, %d of %d workers ready", health, ready, target)
 	if dead > 0 {
 		text += fmt.Sprintf(", %d dead", dead)
+	}
+	if silent > 0 {
+		text += fmt.Sprintf(", %d silent", silent)
 	}
 	return text
 }

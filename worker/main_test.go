@@ -30,6 +30,8 @@ type primary struct {
 	ask   ipc.Question
 	reply chan ipc.Reply
 	talks sync.WaitGroup
+
+	answer func(*ipc.Conn, ipc.Hello) // to a hello before the welcome, or instead of it
 }
 
 // peer is a worker as the primary sees it.
@@ -74,6 +76,9 @@ func (p *primary) greet(conn *ipc.Conn) {
 	var h ipc.Hello
 	_ = m.Decode(&h)
 	conn.Trust(false)
+	if p.answer != nil {
+		p.answer(conn, h)
+	}
 	_ = conn.Send(soon, ipc.TypeWelcome, ipc.Welcome{Protocol: ipc.Version, Name: "test", PID: os.Getpid()})
 	if h.Purpose == ipc.PurposeControl {
 		p.joins <- &peer{t: p.t, conn: conn, hello: h}
@@ -95,6 +100,7 @@ func (p *primary) greet(conn *ipc.Conn) {
 func (p *primary) start(run Run, sockets ...*inherit.Group) *peer {
 	p.t.Helper()
 	b := ipc.Boot{
+		Orphan:  "exit",
 		Cluster: "test", Version: "1", Pool: "web", Slot: 2, Generation: 3, Incarnation: 4, Secret: []byte("secret"),
 		Run: p.dir, State: p.dir, Beat: 20 * time.Millisecond,
 	}

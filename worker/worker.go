@@ -30,7 +30,8 @@ type Run func(ctx context.Context, w *Worker) error
 // goroutine.
 type Worker struct {
 	boot      ipc.Boot
-	conn      *ipc.Conn // the lasting conversation with the primary
+	link      link
+	sockets   sockets
 	listeners map[string]*listener
 	handlers  handlers
 	local     chan *LocalCall
@@ -39,9 +40,12 @@ type Worker struct {
 	soft, hard     context.Context
 	askDrain, cut  context.CancelFunc
 	draining       sync.Once
-	drain          ipc.Drain // set before soft ends
-	ready          sync.Once
-	readyErr       error
+	drain          ipc.Drain       // set before soft ends
+	ended          context.Context // of the process, after Run has returned
+	end            context.CancelFunc
+	isReady        atomic.Bool
+	leaving        atomic.Bool
+	closed         atomic.Bool // accepts no more
 	requests       atomic.Int64
 	finished, lost atomic.Int64 // connections, over the drain
 	wg             sync.WaitGroup
@@ -76,14 +80,12 @@ func (w *Worker) StateDir() string { return w.boot.State }
 func (w *Worker) Context() context.Context { return w.hard }
 
 // Ready tells the primary that the worker serves: now the one that it replaces
-// retires. Only the first call counts.
+// retires. Only the first call counts. Without a primary the next one is told.
 func (w *Worker) Ready() error {
-	w.ready.Do(func() {
-		if err := w.conn.Send(ipc.SendTimeout, ipc.TypeReady, nil); err != nil {
-			w.readyErr = fmt.Errorf("tell the primary: %w", err)
-		}
-	})
-	return w.readyErr
+	if !w.isReady.Swap(true) {
+		_ = w.link.send(ipc.TypeReady, nil)
+	}
+	return nil
 }
 
 // Control is the cluster in the name of user. It is refused unless the pool
@@ -94,10 +96,6 @@ func (w *Worker) Control(user string) control.Control {
 
 func (w *Worker) dial(ctx context.Context) (*net.UnixConn, error) {
 	return inherit.DialUnix(ctx, filepath.Join(w.boot.Run, ipc.WorkerSocket))
-}
-
-func (w *Worker) hello() ipc.Hello {
-	return ipc.Hello{Worker: w.ID(), Generation: w.boot.Generation, Incarnation: w.boot.Incarnation, Secret: w.boot.Secret}
 }
 
 // Main is the whole life of a worker process: fd is the descriptor of its boot
@@ -113,7 +111,7 @@ func Main(fd int, run Run) error {
 		return err
 	}
 	defer w.leave()
-	w.wg.Go(w.receive)
+	w.wg.Go(w.attend)
 	w.wg.Go(w.beat)
 	w.wg.Go(w.signals)
 	return w.work(run)
@@ -127,7 +125,8 @@ func (w *Worker) Leave() {
 	if w.soft.Err() != nil {
 		return
 	}
-	_ = w.conn.Send(ipc.SendTimeout, ipc.TypeLeaving, nil) // without a primary nobody sends work
+	w.leaving.Store(true)
+	_ = w.link.send(ipc.TypeLeaving, nil) // without a primary nobody sends work
 	w.startDrain(ipc.Drain{Linger: true, LameDuck: control.DefaultLameDuck, Deadline: control.DefaultDrainTimeout})
 }
 
@@ -137,7 +136,7 @@ func (w *Worker) work(run Run) error {
 	if w.soft.Err() != nil && errors.Is(err, w.soft.Err()) {
 		err = nil // it ended because it was asked to
 	}
-	_ = w.conn.Send(ipc.SendTimeout, ipc.TypeDrained, ipc.Drained{Finished: int(w.finished.Load()), Cut: int(w.lost.Load())}) // the exit tells as well
+	_ = w.link.send(ipc.TypeDrained, ipc.Drained{Finished: int(w.finished.Load()), Cut: int(w.lost.Load())}) // the exit tells as well
 	return err
 }
 
@@ -168,50 +167,31 @@ func join(b ipc.Boot) (*Worker, error) {
 		}
 		w.listeners[in.Name] = newListener(ln)
 	}
-	h := w.hello()
-	h.Purpose = ipc.PurposeControl
-	ctx, cancel := context.WithTimeout(context.Background(), ipc.HelloTimeout)
+	w.sockets.inherit(b.Sockets)
+	w.ended, w.end = context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(w.ended, joinTimeout)
 	defer cancel()
-	conn, _, err := ipc.Open(ctx, w.dial, h)
+	stop := context.AfterFunc(ctx, w.end)
+	err := w.rejoin()
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("join the cluster: %w", err)
 	}
-	conn.Trust(true)
-	w.conn = conn
 	return w, nil
 }
+
+// joinTimeout is how long a new worker looks for its primary, which may just be
+// replacing itself.
+const joinTimeout = 10 * time.Second
 
 func (w *Worker) leave() {
 	w.startDrain(ipc.Drain{})
 	w.cut()
-	_ = w.conn.Close()
+	w.end()
+	w.link.close()
 	w.wg.Wait()
-}
-
-// receive does what the primary asks. Without a primary the worker ends.
-func (w *Worker) receive() {
-	for {
-		m, err := w.conn.Receive(0)
-		if err != nil {
-			w.startDrain(withoutPrimary)
-			return
-		}
-		switch m.Type {
-		case ipc.TypeDrain:
-			var d ipc.Drain
-			if m.Decode(&d) == nil {
-				w.askedToDrain(d)
-			}
-		case ipc.TypeInvite:
-			var i ipc.Invite
-			if m.Decode(&i) == nil {
-				w.wg.Go(func() { w.take(i) })
-			}
-		case ipc.TypeSession:
-			w.takeLocal(&m)
-		}
-		m.Discard()
-	}
 }
 
 // withoutPrimary is how a worker drains that has nobody to ask it.
@@ -253,8 +233,10 @@ func (w *Worker) stopListening() {
 	for _, ln := range w.listeners {
 		_ = ln.Close() // it may be closed already
 	}
+	w.sockets.close()
+	w.closed.Store(true)
 	close(w.deaf)
-	_ = w.conn.Send(ipc.SendTimeout, ipc.TypeClosed, nil) // without a primary nobody waits for it
+	_ = w.link.send(ipc.TypeClosed, nil) // without a primary nobody waits for it
 }
 
 // beat tells the primary that this program runs.
@@ -267,10 +249,7 @@ func (w *Worker) beat() {
 	defer t.Stop()
 	for {
 		b := ipc.Beat{Connections: w.open(), Requests: w.requests.Load()}
-		err := w.conn.Send(ipc.SendTimeout, ipc.TypeBeat, b)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // a primary that does not read now may read later
-			return
-		}
+		_ = w.link.send(ipc.TypeBeat, b) // a primary that does not read now may read later
 		select {
 		case <-t.C:
 		case <-w.hard.Done():

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/norestart/norestart/commands"
@@ -60,7 +61,17 @@ The exit status is that of the command: 0 done, 1 failed, 2 usage, 77 denied,
 	cmd.Flags().StringVar(&name, "name", "", "the cluster's name, where there are several")
 	cmd.Flags().SetInterspersed(false) // what follows COMMAND is the command's
 	cmd.MarkFlagsMutuallyExclusive("dir", "name")
+	cmd.SetFlagErrorFunc(ctlFlagError)
 	return cmd
+}
+
+// ctlFlagError tells where a flag goes that is COMMAND's.
+func ctlFlagError(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || unknown.GetSpecifiedShortnames() != "" {
+		return usage(err)
+	}
+	return hint(usage(err), "flags of COMMAND go after it: %s COMMAND --%s", cmd.CommandPath(), unknown.GetSpecifiedName())
 }
 
 // ctl is one command for the cluster whose run directory is run.

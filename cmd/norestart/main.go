@@ -70,6 +70,9 @@ This command prepares clusters and speaks to them.`
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetUsageTemplate(usageTemplate)
+	root.Version = version()
+	root.SetVersionTemplate("norestart {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version of norestart and of Go") // cobra's own has a -v
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)

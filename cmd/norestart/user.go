@@ -25,8 +25,8 @@ func userCommand(std streams) *cobra.Command {
 	cmd := group("user", "Manage who may log in to a cluster")
 	cmd.Long = `Manage who may log in to a cluster: the file users.toml in its state directory.
 
-A running cluster takes a change at the next login. The cluster is the only
-one there is, or the one that --name or --dir names.`
+A running cluster takes a change within a second. The cluster is the only one
+there is, or the one that --name or --dir names.`
 	cmd.AddCommand(addCommand(std), passwdCommand(std), delCommand(std), listCommand(std), hashCommand(std))
 	return cmd
 }

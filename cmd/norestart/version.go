@@ -16,9 +16,12 @@ func versionCommand(std streams) *cobra.Command {
 		Args:                  exact(),
 		DisableFlagsInUseLine: true,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(std.out, "norestart %s %s %s/%s\n",
-				control.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(std.out, "norestart %s\n", version())
 			return err
 		},
 	}
+}
+
+func version() string {
+	return fmt.Sprintf("%s %s %s/%s", control.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

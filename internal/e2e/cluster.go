@@ -142,7 +142,7 @@ func (s *script) command(ctx context.Context, ts *testscript.TestScript, words [
 
 func (st clusterStatus) ready() bool {
 	for _, p := range st.Pools {
-		if p.Ready < p.Target {
+		if p.Ready < p.Target || len(p.Listen) == 0 { // a new primary learns its addresses from those who survived
 			return false
 		}
 	}

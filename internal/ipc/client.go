@@ -79,11 +79,55 @@ func unavailable(err error) error {
 }
 
 // ask sends one request and reads its answer; item is called with each element.
+//
+// A primary that replaces itself drops the conversations of the image before.
+// One that was dropped before the request had been sent, or whose request does
+// no harm when it is repeated, is begun again.
 func ask[R any](ctx context.Context, c *Client, method string, body any, item func(Message) error) (R, error) {
+	for again := 0; ; again++ {
+		var at stage
+		r, err := askOnce[R](ctx, c, method, body, item, &at)
+		dropped := errors.Is(err, control.ErrUnavailable) && (at == met || at == asked && item == nil && repeatable(method))
+		if !dropped || again == maxRepeats || ctx.Err() != nil {
+			return r, err
+		}
+	}
+}
+
+// maxRepeats bounds how often a dropped conversation is begun again.
+const maxRepeats = 3
+
+// stage is how far a conversation has come.
+type stage int
+
+const (
+	unmet stage = iota
+	met         // somebody has accepted the connection
+	asked       // the request has been sent
+)
+
+// repeatable tells whether a request only looks, or states a wish that is the
+// same the second time.
+func repeatable(method string) bool {
+	switch method {
+	case methodReload, methodRollback, methodRestart, methodStop, methodRestartWorker, methodSignal:
+		return false
+	}
+	return true
+}
+
+func askOnce[R any](ctx context.Context, c *Client, method string, body any, item func(Message) error, at *stage) (R, error) {
 	var result R
 	h := c.Hello
 	h.Purpose = PurposeRequest
-	conn, _, err := Open(ctx, c.Dial, h)
+	dial := func(ctx context.Context) (*net.UnixConn, error) {
+		uc, err := c.Dial(ctx)
+		if err == nil {
+			*at = met
+		}
+		return uc, err
+	}
+	conn, _, err := Open(ctx, dial, h)
 	if err != nil {
 		return result, cause(ctx, err)
 	}
@@ -96,6 +140,7 @@ func ask[R any](ctx context.Context, c *Client, method string, body any, item fu
 	if err := conn.Send(SendTimeout, TypeRequest, Request{Method: method, User: c.User, Body: raw}); err != nil {
 		return result, cause(ctx, unavailable(err))
 	}
+	*at = asked
 	r, err := answer(ctx, conn, item)
 	if err != nil {
 		return result, cause(ctx, err)
@@ -195,6 +240,16 @@ func (c *Client) Reload(ctx context.Context, r control.ReloadRequest) (control.J
 	return ask[control.Job](ctx, c, methodReload, r, nil)
 }
 
+// Rollback implements [control.Control].
+func (c *Client) Rollback(ctx context.Context, r control.RollbackRequest) (control.Job, error) {
+	return ask[control.Job](ctx, c, methodRollback, r, nil)
+}
+
+// Generations implements [control.Control].
+func (c *Client) Generations(ctx context.Context) ([]control.GenerationInfo, error) {
+	return ask[[]control.GenerationInfo](ctx, c, methodGenerations, nil, nil)
+}
+
 // Restart implements [control.Control].
 func (c *Client) Restart(ctx context.Context, r control.RestartRequest) (control.Job, error) {
 	return ask[control.Job](ctx, c, methodRestart, r, nil)
@@ -232,9 +287,77 @@ func (c *Client) Jobs(ctx context.Context) ([]control.Job, error) {
 }
 
 // FollowJob implements [control.Control].
+//
+// It goes on when the primary is replaced meanwhile, by itself or after a
+// crash, and tells no event twice.
 func (c *Client) FollowJob(ctx context.Context, id string, fn func(control.JobEvent) error) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodFollowJob, follow{ID: id}, each(fn))
+	seen := 0
+	fresh := func(e control.JobEvent) error {
+		if e.Seq <= seen {
+			return nil
+		}
+		seen = e.Seq
+		return fn(e)
+	}
+	var j control.Job
+	err := outlive(ctx, func() (bool, error) {
+		before := seen
+		var err error
+		j, err = ask[control.Job](ctx, c, methodFollowJob, follow{ID: id}, each(fresh))
+		return seen > before, err
+	})
+	return j, err
 }
+
+// outlive repeats what goes on under the next primary when there is none for a
+// while. Whatever makes progress has its whole time again.
+func outlive(ctx context.Context, do func() (progress bool, err error)) error {
+	var until time.Time
+	for {
+		progress, err := do()
+		if !errors.Is(err, control.ErrUnavailable) || errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if until.IsZero() || progress {
+			until = time.Now().Add(successorTimeout)
+		}
+		if time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-time.After(successorPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// everything is more than a primary keeps: what the next one has is all new to
+// whoever followed the one before.
+const everything = 1 << 30
+
+// following reads a stream over the lives of primaries: one that was executed in
+// place goes on where it was, one that begins anew is read from its beginning.
+func following(ctx context.Context, follow bool, ask func(after control.Cursor, lines int) error, after *control.Cursor, lines int) error {
+	if !follow {
+		return ask(*after, lines)
+	}
+	first := *after
+	return outlive(ctx, func() (bool, error) {
+		before := *after
+		if before != first {
+			lines = everything
+		}
+		err := ask(before, lines)
+		return *after != before, err
+	})
+}
+
+const (
+	// successorTimeout is how long the next primary may take to come.
+	successorTimeout = 10 * time.Second
+	successorPause   = 20 * time.Millisecond
+)
 
 // CancelJob implements [control.Control].
 func (c *Client) CancelJob(ctx context.Context, id string) (control.Job, error) {
@@ -243,14 +366,22 @@ func (c *Client) CancelJob(ctx context.Context, id string) (control.Job, error) 
 
 // Log implements [control.Control].
 func (c *Client) Log(ctx context.Context, q control.LogQuery, fn func(control.LogLine) error) error {
-	_, err := ask[none](ctx, c, methodLog, q, each(fn))
-	return err
+	after := q.After
+	return following(ctx, q.Follow, func(from control.Cursor, lines int) error {
+		q.After, q.Lines = from, lines
+		_, err := ask[none](ctx, c, methodLog, q, each(func(x control.LogLine) error { after = x.Cursor; return fn(x) }))
+		return err
+	}, &after, q.Lines)
 }
 
 // Events implements [control.Control].
 func (c *Client) Events(ctx context.Context, q control.EventQuery, fn func(control.Event) error) error {
-	_, err := ask[none](ctx, c, methodEvents, q, each(fn))
-	return err
+	after := q.After
+	return following(ctx, q.Follow, func(from control.Cursor, lines int) error {
+		q.After, q.Lines = from, lines
+		_, err := ask[none](ctx, c, methodEvents, q, each(func(x control.Event) error { after = x.Cursor; return fn(x) }))
+		return err
+	}, &after, q.Lines)
 }
 
 // Call implements [control.Control].

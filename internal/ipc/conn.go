@@ -139,6 +139,9 @@ func Encode(body any) (cbor.RawMessage, error) {
 	return encoding.Marshal(body)
 }
 
+// Decode reads what Encode gave.
+func Decode(data []byte, v any) error { return decoding.Unmarshal(data, v) }
+
 // Send writes one message with descriptors within d. A message that could be
 // written in part only ends the conversation.
 func (c *Conn) Send(d time.Duration, kind string, body any, fds ...int) error {

@@ -45,9 +45,7 @@ func given[R any](f *fake, method string, args any) (R, error) {
 // items answers a method with elements.
 func items[I any](f *fake, method string, args any, fn func(I) error) error {
 	f.note(method, args)
-	for range 3 {
-		var i I
-		fill(&i)
+	for _, i := range filled[I]() {
 		if err := fn(i); err != nil {
 			return err
 		}
@@ -73,6 +71,14 @@ func (f *fake) Scale(_ context.Context, r control.ScaleRequest) (control.Job, er
 
 func (f *fake) Reload(_ context.Context, r control.ReloadRequest) (control.Job, error) {
 	return given[control.Job](f, "Reload", r)
+}
+
+func (f *fake) Rollback(_ context.Context, r control.RollbackRequest) (control.Job, error) {
+	return given[control.Job](f, "Rollback", r)
+}
+
+func (f *fake) Generations(context.Context) ([]control.GenerationInfo, error) {
+	return given[[]control.GenerationInfo](f, "Generations", nil)
 }
 
 func (f *fake) Restart(_ context.Context, r control.RestartRequest) (control.Job, error) {
@@ -150,4 +156,14 @@ func full[T any]() T {
 	return v
 }
 
-func filled[T any]() []T { return []T{full[T](), full[T](), full[T]()} }
+// filled are some of them; those of a job are numbered, or they would be taken
+// for the same one told again.
+func filled[T any]() []T {
+	all := []T{full[T](), full[T](), full[T]()}
+	for i := range all {
+		if e, ok := any(&all[i]).(*control.JobEvent); ok {
+			e.Seq = i + 1
+		}
+	}
+	return all
+}

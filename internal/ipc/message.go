@@ -37,6 +37,7 @@ const (
 	TypeClosed  = "closed"  // worker: accepts no more connections
 	TypeDrained = "drained" // Drained: it has finished and exits
 	TypeInvite  = "invite"  // Invite: come and take a question
+	TypeSockets = "sockets" // Sockets, with descriptors: the pool's, to keep or to give back
 	TypeSession = "session" // Session, one descriptor: a local caller's conversation
 
 	TypeRequest = "request" // Request
@@ -73,6 +74,13 @@ type Hello struct {
 	Incarnation uint64  `cbor:"incarnation,omitempty"`
 	Secret      []byte  `cbor:"secret,omitempty"`
 	Token       string  `cbor:"token,omitempty"` // of an invite
+
+	// The whole truth of a worker that comes back to a primary.
+	Ready    bool `cbor:"ready,omitempty"`
+	Leaving  bool `cbor:"leaving,omitempty"`
+	Draining bool `cbor:"draining,omitempty"`
+	Closed   bool `cbor:"closed,omitempty"` // accepts no more connections
+	Kept     int  `cbor:"kept,omitempty"`   // sockets of the pool that it could give back
 }
 
 // Welcome answers a hello.
@@ -80,6 +88,9 @@ type Welcome struct {
 	Protocol int    `cbor:"protocol"`
 	Name     string `cbor:"name"` // of the cluster
 	PID      int    `cbor:"pid"`  // of the primary
+	// Sockets asks the worker to give back the pool's sockets: this primary
+	// has not opened them.
+	Sockets bool `cbor:"sockets,omitempty"`
 }
 
 // Beat says that the worker's program runs, and how it does.
@@ -167,7 +178,10 @@ type Boot struct {
 	Run         string        `cbor:"run"`   // run directory
 	State       string        `cbor:"state"` // state directory
 	Beat        time.Duration `cbor:"beat"`
+	Orphan      string        `cbor:"orphan,omitempty"` // policy without a primary
+	OrphanAfter time.Duration `cbor:"orphan_after,omitempty"`
 	Listeners   []Inherited   `cbor:"listeners"`
+	Sockets     []Socket      `cbor:"sockets,omitempty"` // all of the pool, to be given back to the next primary
 }
 
 // Inherited is a listening socket that the worker was started with.
@@ -175,6 +189,19 @@ type Inherited struct {
 	Name string `cbor:"name"`
 	Addr string `cbor:"addr"`
 	FD   int    `cbor:"fd"`
+}
+
+// Socket is one listening socket of a pool.
+type Socket struct {
+	Name string `cbor:"name"` // of the listener
+	Slot int    `cbor:"slot"` // its place in the group
+	FD   int    `cbor:"fd,omitempty"`
+}
+
+// Sockets are some of a pool's sockets, each with a descriptor.
+type Sockets struct {
+	Sockets []Socket `cbor:"sockets"`
+	Last    bool     `cbor:"last"` // all have been sent
 }
 
 // Failure is an error on the wire.

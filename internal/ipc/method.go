@@ -32,6 +32,8 @@ const (
 	methodWorker        = "worker"
 	methodScale         = "scale"
 	methodReload        = "reload"
+	methodRollback      = "rollback"
+	methodGenerations   = "generations"
 	methodRestart       = "restart"
 	methodStop          = "stop"
 	methodRevive        = "revive"
@@ -56,6 +58,10 @@ func methods() []method {
 		unary(methodWorker, control.Control.Worker),
 		unary(methodScale, control.Control.Scale),
 		unary(methodReload, control.Control.Reload),
+		unary(methodRollback, control.Control.Rollback),
+		unary(methodGenerations, func(c control.Control, ctx context.Context, _ none) ([]control.GenerationInfo, error) {
+			return c.Generations(ctx)
+		}),
 		unary(methodRestart, control.Control.Restart),
 		unary(methodStop, control.Control.Stop),
 		unary(methodRevive, control.Control.Revive),

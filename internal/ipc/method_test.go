@@ -74,6 +74,12 @@ var every = map[string]struct {
 		var got []control.CallReply
 		return answers{Items: &got}, c.Call(ctx, full[control.CallRequest](), collect(&got))
 	}, answers{Items: new(filled[control.CallReply]())}},
+	"Rollback": {full[control.RollbackRequest](), func(ctx context.Context, c control.Control) (answers, error) {
+		return plain(c.Rollback(ctx, full[control.RollbackRequest]()))
+	}, answers{Result: full[control.Job]()}},
+	"Generations": {nil, func(ctx context.Context, c control.Control) (answers, error) { return plain(c.Generations(ctx)) }, answers{
+		Result: full[[]control.GenerationInfo](),
+	}},
 	"Spec": {nil, func(ctx context.Context, c control.Control) (answers, error) { return plain(c.Spec(ctx)) }, answers{Result: full[control.Spec]()}},
 }
 

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -67,10 +65,9 @@ In the admin shell try: help, status, worker list, scale web 8, reload, foo 1 2 
 Ctrl-C here stops it.
 
 `, filepath.Join(c.bin, "norestart"), c.dir)
-	signal.Ignore(os.Interrupt) // hello, in the same terminal, gets it too and ends
 	cmd := exec.Command(filepath.Join(c.bin, "hello"), "--dir", c.dir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	return cmd.Run()
+	return inForeground(cmd)
 }
 
 // session starts the example on free ports, logs in and types.
@@ -120,7 +117,9 @@ func (c *cluster) start(ctx context.Context) error {
 
 // stop stops the example and waits for its end.
 func (c *cluster) stop() error {
-	if err := c.process.Process.Signal(syscall.SIGTERM); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), demoTimeout)
+	defer cancel()
+	if err := c.run(ctx, c.norestart(), "ctl", "--dir", c.dir, "stop", "--yes"); err != nil {
 		return err
 	}
 	return c.process.Wait()

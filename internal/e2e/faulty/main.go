@@ -10,7 +10,7 @@
 //	child     start a child that ignores TERM and has the worker's output
 //
 // Handlers: "end" lets a worker end with status 0, "crash" with 9, "say"
-// writes its arguments as lines.
+// writes its arguments as lines, "tally" a number of numbered ones.
 package main
 
 import (

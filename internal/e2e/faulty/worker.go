@@ -69,12 +69,39 @@ func handle(w *worker.Worker, end func()) {
 		}
 		return []byte("not me"), nil
 	})
+	w.Handle("tally", func(ctx context.Context, words []string) ([]byte, error) {
+		return []byte("begun"), tally(w.Context(), words)
+	})
 	w.Handle("say", func(_ context.Context, words []string) ([]byte, error) {
 		for _, word := range words {
 			fmt.Println(word)
 		}
 		return []byte("said"), nil
 	})
+}
+
+// tally writes so many numbered lines, one a millisecond.
+func tally(ctx context.Context, words []string) error {
+	if len(words) != 1 {
+		return errors.New("usage: tally N")
+	}
+	n, err := strconv.Atoi(words[0])
+	if err != nil {
+		return err
+	}
+	go func() { // ends with the worker at the latest
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for i := range n {
+			fmt.Printf("tally %d\n", i+1)
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return nil
 }
 
 // asked looks for a request to the worker of a slot.

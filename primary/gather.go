@@ -1,0 +1,231 @@
+package primary
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
+	"github.com/norestart/norestart/internal/ipc"
+)
+
+// gatherTimeout is how long a registered process that lives may take to say
+// hello before it is taken for dead: it holds sockets that nobody serves.
+const gatherTimeout = 5 * time.Second
+
+func (cfg Config) patience() time.Duration {
+	if cfg.gather > 0 {
+		return cfg.gather
+	}
+	return gatherTimeout
+}
+
+// blindTimeout is how long a primary without a record waits for survivors that
+// it knows nothing of.
+const blindTimeout = 300 * time.Millisecond
+
+// gathering is a pool whose workers outlived their primary: until they have
+// given its sockets back, nothing of it is started, and its exits wait.
+type gathering struct {
+	until    time.Time
+	deferred []event
+	blind    bool // there is no record: whoever lives must show up in time
+	refused  bool // the addresses could not be opened, and it was said
+	asked    int  // workers that were asked for the sockets
+	most     int  // sockets that one of them has
+	retry    time.Time
+}
+
+// returned takes in the sockets that a survivor gives back.
+func (l *loop) returned(p *pool, all []ipc.Socket) {
+	if p.gathering == nil || len(all) <= p.sockets() {
+		closeSockets(all)
+		return
+	}
+	groups, rest, err := p.regroup(all)
+	if err != nil {
+		closeSockets(all)
+		l.tell(control.Event{Kind: "pool.trouble", Text: fmt.Sprintf("pool %s: sockets of a survivor: %v", p.spec.Name, err)})
+		return // somebody else may do better
+	}
+	closeSockets(rest)
+	p.drop()
+	p.groups = groups
+}
+
+// sockets counts those of all listeners.
+func (p *pool) sockets() (n int) {
+	for _, g := range p.groups {
+		n += g.Len()
+	}
+	return n
+}
+
+// drop lets go of our copies of sockets that have come again.
+func (p *pool) drop() {
+	for _, g := range p.groups {
+		for _, fd := range g.FDs() {
+			_ = unix.Close(fd) // a survivor has it, too
+		}
+	}
+}
+
+// regroup makes the groups of a pool's addresses of the sockets, by listener
+// and slot. A listener that the earlier primary did not have is opened. The
+// rest belongs to listeners that there are no more.
+func (p *pool) regroup(all []ipc.Socket) (groups []*inherit.Group, rest []ipc.Socket, err error) {
+	var names []string
+	for i, addr := range p.spec.Listen {
+		listen, err := inherit.Parse(addr)
+		if err != nil {
+			return nil, nil, err
+		}
+		name := listenerName(listen.Name, p.spec.Name, i)
+		fds, err := inOrder(all, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		var g *inherit.Group
+		if len(fds) > 0 {
+			g, err = inherit.Restore(listen, p.spec.Share, fds)
+		} else {
+			g, err = inherit.Open(listen, p.spec.Share)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		groups, names = append(groups, g), append(names, name)
+	}
+	p.names = names
+	return groups, slices.DeleteFunc(all, func(s ipc.Socket) bool { return slices.Contains(names, s.Name) }), nil
+}
+
+// inOrder are the descriptors of one listener by slot.
+func inOrder(all []ipc.Socket, name string) ([]int, error) {
+	var mine []ipc.Socket
+	for _, s := range all {
+		if s.Name == name {
+			mine = append(mine, s)
+		}
+	}
+	slices.SortFunc(mine, func(a, b ipc.Socket) int { return a.Slot - b.Slot })
+	var fds []int
+	for i, s := range mine {
+		if s.Slot != i {
+			return nil, fmt.Errorf("listener %s: the socket of slot %d is missing", name, i)
+		}
+		fds = append(fds, s.FD)
+	}
+	return fds, nil
+}
+
+func closeSockets(all []ipc.Socket) {
+	for _, s := range all {
+		_ = unix.Close(s.FD) // ours to drop
+	}
+}
+
+// again lets the survivors come anew, to be asked for the sockets: whoever was
+// asked before has not given them back.
+func (g *gathering) again(p *pool) {
+	g.asked, g.most = 0, 0
+	for _, s := range p.seats {
+		for _, r := range s.runs {
+			if r.conv != nil {
+				r.conv.close()
+			}
+		}
+	}
+}
+
+// gather looks whether a pool whose workers outlived their primary is complete.
+func (l *loop) gather(p *pool) {
+	g := p.gathering
+	silent := p.silent()
+	switch {
+	case l.stopping: // nothing is started any more; who is silent is told by TERM
+	case len(silent) > 0 && time.Now().Before(g.until):
+		return
+	case len(silent) > 0:
+		for _, s := range silent {
+			for inc, r := range s.runs {
+				if r.conv == nil {
+					s.note(inc, fmt.Sprintf("said no hello to the new primary within %v", l.cfg.patience()))
+					s.signal(inc, sigKill)
+				}
+			}
+		}
+		return // their exits come next
+	case g.waits(p):
+		return // the sockets are on their way
+	case time.Now().Before(g.retry):
+		return
+	default:
+		had := p.lengths()
+		if err := p.listen(); err != nil && g.blind {
+			l.fatal, l.stopping, p.gathering = err, true, nil // nobody gave it back: it is somebody else's
+			return
+		} else if err != nil {
+			g.later(l, p, err)
+			return
+		}
+		p.shareFrom(append(had, make([]int, len(p.groups)-len(had))...))
+	}
+	p.gathering = nil
+	for _, e := range g.deferred {
+		e(l)
+	}
+}
+
+// retryEvery is how often the addresses of a pool are tried that somebody else
+// holds.
+const retryEvery = time.Second
+
+func (g *gathering) later(l *loop, p *pool, err error) {
+	if !g.refused {
+		g.refused = true
+		l.tell(control.Event{Kind: "pool.trouble", Text: fmt.Sprintf("pool %s: %v", p.spec.Name, err)})
+	}
+	if len(p.groups) == 0 {
+		g.again(p)
+	}
+	g.retry = time.Now().Add(retryEvery)
+	l.wake(retryEvery + time.Millisecond)
+}
+
+// waits tells whether sockets may still be on their way.
+func (g *gathering) waits(p *pool) bool {
+	if g.blind && time.Now().Before(g.until) {
+		return true // nobody knows how many there are
+	}
+	return p.sockets() < max(g.most, 1) && len(p.spec.Listen) > 0 && p.alive() && time.Now().Before(g.until)
+}
+
+// silent are the slots with a process that has not said hello.
+func (p *pool) silent() []*seat {
+	var all []*seat
+	for _, s := range p.seats {
+		for _, r := range s.runs {
+			if r.conv == nil && !r.gone {
+				all = append(all, s)
+				break
+			}
+		}
+	}
+	return all
+}
+
+// alive tells whether any process of the pool lives.
+func (p *pool) alive() bool {
+	return slices.ContainsFunc(p.seats, func(s *seat) bool {
+		for _, r := range s.runs {
+			if !r.gone {
+				return true
+			}
+		}
+		return false
+	})
+}
