@@ -206,6 +206,9 @@ func (sp *spawner) output(id string, inc uint64, file *os.File) *output {
 // offers no other way to set what the pool asks for.
 func (sp *spawner) execute(g *generation, files []int, limits map[string]uint64) (proc.Process, error) {
 	c := proc.Command{Path: g.binary.ExecPath(), Argv: g.argv, Env: workerEnv(g.env), Dir: g.dir, Files: files}
+	if _, err := os.Stat(g.dir); err != nil { // the kernel would name the program
+		return nil, fmt.Errorf("working directory: %w", err)
+	}
 	if len(limits) == 0 {
 		return sp.cfg.Starter.Start(c)
 	}
