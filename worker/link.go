@@ -18,6 +18,7 @@ import (
 type link struct {
 	mu   sync.Mutex // a leaf: it guards the pointer, not the conversation
 	conn *ipc.Conn  // nil while there is no primary
+	lost time.Time  // since when
 }
 
 var errNoPrimary = errors.New("no primary")
@@ -25,7 +26,17 @@ var errNoPrimary = errors.New("no primary")
 func (l *link) set(c *ipc.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn = c
+	l.conn, l.lost = c, time.Time{}
+	if c == nil {
+		l.lost = time.Now()
+	}
+}
+
+// since is when the last primary was lost; zero while there is one.
+func (l *link) since() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
 }
 
 func (l *link) current() *ipc.Conn {

@@ -91,7 +91,7 @@ func (w *Worker) Ready() error {
 // Control is the cluster in the name of user. It is refused unless the pool
 // has a grant.
 func (w *Worker) Control(user string) control.Control {
-	return &ipc.Client{Dial: w.dial, Hello: w.hello(), User: user}
+	return &ipc.Client{Dial: w.dial, Hello: w.hello(), User: user, Lost: w.link.since}
 }
 
 func (w *Worker) dial(ctx context.Context) (*net.UnixConn, error) {

@@ -21,6 +21,9 @@ type Client struct {
 	Dial  func(ctx context.Context) (*net.UnixConn, error)
 	Hello Hello  // Purpose is set by the client
 	User  string // in whose name it asks
+	// Lost tells since when there is no primary; zero: there is one, or nobody
+	// knows. May be nil.
+	Lost func() time.Time
 }
 
 var _ control.Control = (*Client)(nil)
@@ -89,8 +92,24 @@ func ask[R any](ctx context.Context, c *Client, method string, body any, item fu
 		r, err := askOnce[R](ctx, c, method, body, item, &at)
 		dropped := errors.Is(err, control.ErrUnavailable) && (at == met || at == asked && item == nil && repeatable(method))
 		if !dropped || again == maxRepeats || ctx.Err() != nil {
-			return r, err
+			return r, c.explain(err)
 		}
+	}
+}
+
+// explain says since when there is no primary, where the client knows it.
+func (c *Client) explain(err error) error {
+	if c.Lost == nil || !errors.Is(err, control.ErrUnavailable) {
+		return err
+	}
+	since := c.Lost()
+	if since.IsZero() {
+		return err
+	}
+	return &control.Error{
+		Code:    control.ErrUnavailable.Code,
+		Message: "no primary since " + since.Format(time.TimeOnly) + "; the workers serve on",
+		Hint:    "start the program again on the machine: it takes them over",
 	}
 }
 
