@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/norestart/norestart/control"
@@ -171,14 +170,4 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 		}
 		return asked, nil
 	})
-}
-
-// rawFD is the descriptor of a file or socket that somebody else keeps open.
-func rawFD(f syscall.Conn) (fd int, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	err = raw.Control(func(n uintptr) { fd = int(n) })
-	return fd, err
 }

@@ -182,9 +182,9 @@ func takeOver(cfg Config, im *image, lock *os.File) (_ *Primary, _ *loop, err er
 
 // hold notes the descriptors of the two sockets for an exec.
 func (l *loop) hold(workers, ctl *net.UnixListener) (err error) {
-	if l.cfg.held.workers, err = rawFD(workers); err != nil {
+	if l.cfg.held.workers, err = inherit.RawFD(workers); err != nil {
 		return err
 	}
-	l.cfg.held.ctl, err = rawFD(ctl)
+	l.cfg.held.ctl, err = inherit.RawFD(ctl)
 	return err
 }

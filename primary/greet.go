@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 )
 
@@ -296,7 +297,7 @@ func (p *Primary) attach(ctx context.Context, conn *ipc.Conn, m ipc.Message, who
 		if c == nil {
 			return struct{}{}, &control.Error{Code: control.ErrUnavailable.Code, Message: "no shell worker runs: only the built-in commands are there", Hint: "status"}
 		}
-		fd, err := rawFD(f)
+		fd, err := inherit.RawFD(f)
 		if err != nil {
 			return struct{}{}, err
 		}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
 )
 
 const (
@@ -123,7 +124,7 @@ func (o *output) carryOn(wg *sync.WaitGroup) {
 
 // image is what the next image of the primary needs to read on.
 func (o *output) image() (outputImage, error) {
-	fd, err := rawFD(o.file)
+	fd, err := inherit.RawFD(o.file)
 	return outputImage{FD: fd, Partial: o.partial, Cut: o.cut, Tail: o.tail}, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 	"github.com/norestart/norestart/internal/proc"
 )
@@ -129,7 +130,7 @@ func newPrimary(cfg Config, lock *os.File) (*Primary, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := rawFD(lock)
+	fd, err := inherit.RawFD(lock)
 	if err != nil {
 		return nil, err
 	}

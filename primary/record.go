@@ -86,7 +86,6 @@ type processRecord struct {
 type jobRecord struct {
 	Job    control.Job           `cbor:"job"`
 	Events []control.JobEvent    `cbor:"events"`
-	Keep   bool                  `cbor:"keep,omitempty"`
 	Asked  control.ReloadRequest `cbor:"asked"`
 	Cycles []cycleRecord         `cbor:"cycles"`
 	// Fill and Empty are the workers that a job still waits for: until they
