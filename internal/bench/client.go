@@ -9,7 +9,10 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // requestTimeout is when a client gives up, and counts a failure.
@@ -23,6 +26,7 @@ const maxBody = 64 << 10
 type client struct {
 	addr  string
 	keep  bool // the connection, from one request to the next
+	look  bool // whether the server has closed it meanwhile, as net/http's client does
 	dials int
 
 	conn net.Conn
@@ -32,6 +36,9 @@ type client struct {
 // get sends one request and returns the body of its answer, which is valid
 // until the next one.
 func (c *client) get() ([]byte, error) {
+	if c.look && c.ended() {
+		_ = c.close() // it has ended already
+	}
 	if c.conn == nil {
 		if err := c.dial(); err != nil {
 			return nil, err
@@ -67,6 +74,25 @@ func (c *client) close() error {
 	conn := c.conn
 	c.conn = nil
 	return conn.Close()
+}
+
+// ended tells whether the server has closed the kept connection. It takes
+// nothing from it.
+func (c *client) ended() bool {
+	if c.conn == nil {
+		return false
+	}
+	raw, err := c.conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return true
+	}
+	var n int
+	var got error
+	err = raw.Read(func(fd uintptr) bool {
+		n, _, got = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return true
+	})
+	return err != nil || n == 0 && got == nil || got != nil && !errors.Is(got, unix.EAGAIN)
 }
 
 func (c *client) exchange() (body []byte, closes bool, err error) {

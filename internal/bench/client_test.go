@@ -120,6 +120,28 @@ func TestClientNeverTriesAgain(t *testing.T) {
 	}
 }
 
+// A client that looks, as most do, sees a connection that has been closed
+// before it uses it, and counts a dial instead of a failure. What it has not
+// read yet is still there.
+func TestClientLooksBeforeItAsks(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	done := make(chan error, 2)
+	c := &client{addr: ln.Addr().String(), keep: true, look: true}
+	for want := 1; want <= 2; want++ {
+		go func() { done <- answerOnce(ln) }()
+		if _, err := c.get(); err != nil || c.dials != want {
+			t.Fatalf("err %v after %d dials, want %d", err, c.dials, want)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func answerOnce(ln net.Listener) error {
 	conn, err := ln.Accept()
 	if err != nil {

@@ -22,6 +22,16 @@ func TestWrkRate(t *testing.T) {
 	}
 }
 
+func TestWrkLines(t *testing.T) {
+	const text = "  Latency Distribution\n     99%    4.35ms\n  Socket errors: connect 0, read 3, write 0, timeout 0\nRequests/sec:  10.00\n"
+	if diff := cmp.Diff("Socket errors: connect 0, read 3, write 0, timeout 0; 99% 4.35ms; Requests/sec: 10.00", wrkLines(text)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff("no socket errors", wrkLines("")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestParseMemory(t *testing.T) {
 	const rollup = "00400000-7ffde463d000 ---p 00000000 00:00 0                              [rollup]\n" +
 		"Rss:               12032 kB\nPss:                4400 kB\nPss_Dirty:          4293 kB\nPss_Anon:           2644 kB\nPss_File:           1756 kB\nPrivate_Dirty:      2964 kB\n"

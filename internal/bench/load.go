@@ -67,7 +67,7 @@ func (o *outcome) merge(other outcome) {
 // client is what the client number i sees.
 func (l load) client(ctx context.Context, i int, phase *atomic.Int32) outcome {
 	o := outcome{failures: make(map[string]int), took: make(map[int32][]float64)}
-	c := &client{addr: l.addr, keep: l.keep}
+	c := &client{addr: l.addr, keep: l.keep, look: l.rate > 0}
 	defer c.close()
 	p := l.pace(i)
 	defer p.stop()

@@ -60,6 +60,7 @@ var sections = []section{
 	{"memory", "Memory", measureMemory},
 	{"replace", "A killed worker", measureReplace},
 	{"start", "Reload and start", measureStarts},
+	{"neighbours", "Side by side: six reloads under 1,000 requests a second", measureNeighbours},
 }
 
 // run measures the sections that were asked for.

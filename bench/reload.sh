@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Reloads norestart, nginx, HAProxy and PM2 under the same load, in one run, and
+# prints a table. What is missing is installed where that can be done: nginx,
+# HAProxy and wrk as Debian packages, PM2 with npm into a directory of its own.
+# What cannot be is left out, and the table says so.
+#
+#   bench/reload.sh [-short]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+command -v nginx >/dev/null || missing+=(nginx-light)
+command -v haproxy >/dev/null || missing+=(haproxy)
+command -v wrk >/dev/null || missing+=(wrk)
+if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null; then
+  # Debian starts what it installs; policy-rc.d is its way to say no.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ] && printf '#!/bin/sh\nexit 101\n' >$policy 2>/dev/null; then
+    chmod +x $policy
+    trap 'rm -f $policy' EXIT
+  fi
+  apt-get install -y --no-install-recommends "${missing[@]}" >&2 || echo "not installed: ${missing[*]}" >&2
+fi
+
+if ! command -v pm2 >/dev/null && command -v npm >/dev/null; then
+  tools=$(mktemp -d)
+  trap 'rm -rf "$tools" ${policy:-}' EXIT
+  npm install --silent --no-audit --no-fund --prefix "$tools" pm2 >&2 || echo "not installed: pm2" >&2
+  PATH=$tools/node_modules/.bin:$PATH
+fi
+
+go run ./internal/bench -only neighbours "$@"
