@@ -144,6 +144,7 @@ func (l *loop) finish(j *job, state control.JobState, cause string) {
 		text += ": " + strings.TrimPrefix(cause, "cancelled: ")
 	}
 	l.tell(control.Event{Kind: "job.ended", Job: j.ID, Text: text})
+	l.persist(false) // before anybody learns it: the next primary must not do it again
 	close(j.news)
 	j.news = make(chan struct{})
 }

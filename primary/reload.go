@@ -199,6 +199,11 @@ func (c *cycle) replace(l *loop) {
 	if s.want != wantRun || s.next.some() {
 		return
 	}
+	if c.to != nil && !c.undoing && s.cur.serves() && s.cur.gen == c.by {
+		c.changed = append(c.changed, s) // by an earlier primary, which had no time to write it down
+		c.resumeLeaving(l, s, false)
+		return
+	}
 	by := c.by
 	switch {
 	case c.undoing:

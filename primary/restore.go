@@ -245,6 +245,17 @@ func openPipeOf(pid int) (fd int, ok bool) {
 	return fd, err == nil
 }
 
+// left tells whether the process that the record says serves has ended, and
+// none is being prepared: whoever serves the slot is a stray.
+func (s *seat) left() bool {
+	r := s.runs[s.cur.inc]
+	if r == nil || s.next.some() {
+		return false
+	}
+	_, gone := r.process.(departed)
+	return gone
+}
+
 // stray takes over a process that proved itself and stands in no record: the
 // primary was killed before it could write it down.
 func (l *loop) stray(h ipc.Hello, pid int) (known, error) {
@@ -278,6 +289,9 @@ func (l *loop) takeStray(p *pool, s *seat, h ipc.Hello, pid int) (known, error) 
 	l.report(s, h.Incarnation, "worker.adopted", fmt.Sprintf("adopted, in no record: pid %d, generation %d", pid, h.Generation))
 	if s.want == wantNone && s.index < p.target {
 		s.want = wantRun // there was no record that could say so
+	}
+	if h.Ready && !h.Draining && s.left() {
+		s.old, s.cur = append(s.old, s.cur), process{} // its exit comes when the loop runs
 	}
 	if s.vacant() && p.generation(h.Generation) != nil {
 		s.cur, s.gen = pr, pr.gen

@@ -311,6 +311,7 @@ func TestStray(t *testing.T) {
 		"beyond the target":    {5, 1, []uint64{11, 1001}},
 		"beyond all slots":     {600, 1, []uint64{11, 1001}},
 		"its slot was stopped": {2, 1, []uint64{11, 1001}},
+		"who served has gone":  {1, 1, []uint64{11, 12}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := aged("web", 2)
@@ -322,6 +323,9 @@ func TestStray(t *testing.T) {
 				l.pool().Seats[2].Want = int(wantStopped)
 			}
 			first := l.seated(0, 11)
+			if name == "who served has gone" {
+				l.seated(1, 10).Exit(0)
+			}
 			stray := l.survivor(test.slot, test.gen, 12)
 			joined := make(chan struct{})
 			l.comeBack(stray, func(h *ipc.Hello) { h.Ready = true })

@@ -164,3 +164,17 @@ func TestDepartedCluster(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAnEndedJobIsOnRecord: who has been told that a job has ended may kill the
+// primary at once, and the next one must not do it again.
+func TestAnEndedJobIsOnRecord(t *testing.T) {
+	c := start(t, quick("web", 2))
+	for range 5 {
+		j, _ := c.reload(control.ReloadRequest{}, control.JobOK)
+		r, err := loadRecord(c.cfg.State)
+		must(t, err)
+		if len(r.Jobs) != 0 || len(r.Ended) == 0 || r.Ended[len(r.Ended)-1].Job.ID != j.ID {
+			t.Fatalf("job %s: %d jobs run in the record, %d have ended", j.ID, len(r.Jobs), len(r.Ended))
+		}
+	}
+}
