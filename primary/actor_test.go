@@ -28,6 +28,8 @@ type actor struct {
 	known, adopted bool   // of a survivor: it is in the record; it was taken over
 	exit           chan proc.Exit
 	dead           chan struct{} // closed before the primary learns of the exit
+	joined         chan struct{} // of a survivor: closed when its hello has been believed
+	once           sync.Once     // for joined
 
 	mu   sync.Mutex // protects conn
 	conn *ipc.Conn

@@ -96,6 +96,9 @@ func (c *cluster) end() {
 			if c.err != nil {
 				c.t.Errorf("run: %v", c.err)
 			}
+			for _, p := range c.script.Running() {
+				p.Exit(1) // a survivor that the primary did not take over
+			}
 			c.acting.Wait()
 			return
 		case <-time.After(soon):

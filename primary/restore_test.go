@@ -82,7 +82,7 @@ func (l *legacy) survivor(slot, gen int, inc uint64) *actor {
 	must(l.t, err)
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	must(l.t, err)
-	a := &actor{Process: p.(*proctest.Process), pid: os.Getpid(), out: null, exit: make(chan proc.Exit, 1), dead: make(chan struct{})}
+	a := &actor{Process: p.(*proctest.Process), pid: os.Getpid(), out: null, exit: make(chan proc.Exit, 1), dead: make(chan struct{}), joined: make(chan struct{})}
 	a.boot = ipc.Boot{Pool: l.pool().Name, Slot: slot, Generation: gen, Incarnation: inc, Run: l.cfg.Run}
 	a.boot.Secret = secret(l.key, a.id(), gen, inc)
 	l.mu.Lock()
@@ -116,7 +116,11 @@ func (l *legacy) comeBack(a *actor, say truth) {
 	l.acting.Go(func() {
 		a.Obey(syscall.SIGTERM)
 		for {
-			if conn := l.greet(a, say); conn != nil && !a.attend(conn) {
+			conn := l.greet(a, say)
+			if conn != nil {
+				a.once.Do(func() { close(a.joined) })
+			}
+			if conn != nil && !a.attend(conn) {
 				return
 			}
 			select { // as a worker pauses between two attempts
@@ -324,17 +328,20 @@ func TestStray(t *testing.T) {
 			}
 			first := l.seated(0, 11)
 			if name == "who served has gone" {
-				l.seated(1, 10).Exit(0)
+				l.pool().Seats[1].Cur = &processRecord{Inc: 10, Gen: 1, PID: 1 << 22, Start: 1, Ready: true}
 			}
 			stray := l.survivor(test.slot, test.gen, 12)
-			joined := make(chan struct{})
+			refused := soon
+			if test.slot >= 512 {
+				refused = 50 * time.Millisecond // it never joins
+			}
 			l.comeBack(stray, func(h *ipc.Hello) { h.Ready = true })
 			l.comeBack(first, func(h *ipc.Hello) { // the stray comes first
 				ready(h)
 				select {
-				case <-joined:
+				case <-stray.joined:
 				case <-stray.dead:
-				case <-time.After(50 * time.Millisecond):
+				case <-time.After(refused):
 				}
 			})
 			l.next2()
