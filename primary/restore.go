@@ -299,7 +299,19 @@ func (l *loop) takeStray(p *pool, s *seat, h ipc.Hello, pid int) (known, error) 
 		t := transition{slot: s.slot, pol: p.policy}
 		t.retire(&pr, false)
 		s.slot = t.slot
+		l.letGo(s, t.do, pr.inc)
 	}
 	l.rearm()
 	return known{s, h.Incarnation, p.spec, false}, nil
+}
+
+// letGo carries out what follows from retiring a stray. One that is ready is
+// asked to drain when it has joined, and its timers are those of whoever is
+// taken over.
+func (l *loop) letGo(s *seat, todo []action, stray uint64) {
+	for _, a := range todo {
+		if a.inc != stray || a.kind == doTerm {
+			l.do(s, a)
+		}
+	}
 }

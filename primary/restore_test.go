@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -359,6 +360,28 @@ func TestStray(t *testing.T) {
 				stray.Exit(0)
 			}
 		})
+	}
+}
+
+// TestStrayNotReady: one whose slot is taken is told to go before it is ready.
+func TestStrayNotReady(t *testing.T) {
+	l := newLegacy(t, aged("web", 1))
+	first, stray := l.seated(0, 11), l.survivor(0, 1, 12)
+	l.comeBack(stray, func(*ipc.Hello) {})
+	l.comeBack(first, ready)
+	l.next()
+	within(t, stray.dead)
+	for {
+		w, err := l.ctl.Worker(l.context(), "web/0")
+		must(t, err)
+		i := slices.IndexFunc(w.Exits, func(e control.Exit) bool { return e.Incarnation == 12 })
+		if i < 0 {
+			continue // its exit is on its way
+		}
+		if got := w.Exits[i]; got.Signal != "SIGTERM" {
+			t.Errorf("the stray ended with %+v, want by SIGTERM", got)
+		}
+		return
 	}
 }
 
