@@ -20,11 +20,14 @@ type counter struct {
 	reserved uint64
 }
 
+// counterFile holds the last number that may have been given out.
+const counterFile = "incarnation"
+
 // reserve is how many are written down at once.
 const reserve = 1000
 
 func openCounter(state string) (*counter, error) {
-	c := &counter{path: filepath.Join(state, "incarnation")}
+	c := &counter{path: filepath.Join(state, counterFile)}
 	text, err := os.ReadFile(c.path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -41,7 +44,7 @@ func openCounter(state string) (*counter, error) {
 
 // continueCounter goes on with what an earlier image of the primary reserved.
 func continueCounter(state string, im counterImage) *counter {
-	return &counter{path: filepath.Join(state, "incarnation"), last: im.Last, reserved: im.Reserved}
+	return &counter{path: filepath.Join(state, counterFile), last: im.Last, reserved: im.Reserved}
 }
 
 // next is the incarnation that take would give out.

@@ -32,6 +32,9 @@ func (p *Primary) prepare(l *loop) error {
 	return p.cfg.Prepare(admin)
 }
 
+// keyFile holds the key of the workers' secrets.
+const keyFile = "key"
+
 // readKey reads the key of the workers' secrets, and makes it at the first start.
 func readKey(path string) ([]byte, error) {
 	key, _, err := durable.ReadSecret(path)

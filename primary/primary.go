@@ -100,6 +100,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
+	sweep(cfg.State)
 	p, err := newPrimary(cfg, lock)
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 }
 
 func newPrimary(cfg Config, lock *os.File) (*Primary, error) {
-	key, err := readKey(filepath.Join(cfg.State, "key"))
+	key, err := readKey(filepath.Join(cfg.State, keyFile))
 	if err != nil {
 		return nil, err
 	}
@@ -191,6 +192,7 @@ func (p *Primary) serve(ctx context.Context, l *loop, workers, ctl *net.UnixList
 	wg.Go(func() { p.accept(ctx, ctl, p.greetLocal) })
 	wg.Go(func() { p.signals(ctx, signals) })
 	l.cfg.Console(l.listening())
+	l.sweepGenerations()
 	l.rearm()
 	l.alarm()
 	l.run(p.events)

@@ -202,10 +202,13 @@ func (r record) brief() record {
 	return r
 }
 
+// freshSuffix is of the record while replaceFile writes it.
+const freshSuffix = ".new"
+
 // replaceFile is a write that a crash of the process survives, and one of the
 // machine need not: its processes do not either.
 func replaceFile(path string, data []byte) error {
-	temp := path + ".new"
+	temp := path + freshSuffix
 	if err := os.WriteFile(temp, data, 0o600); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}

@@ -7,7 +7,7 @@
 // owner; a new one belongs to the owner of its directory.
 //
 // Limits: files of a few kilobytes, held in memory. A process that is killed in
-// the middle leaves a temporary file (.NAME.tmp-…, mode 0600) behind. Owners
-// and locks are those of Unix; elsewhere owners are not checked and [Acquire]
+// the middle leaves a temporary file (.NAME.tmp-…, mode 0600) behind, for
+// [Sweep]. Owners and locks are those of Unix; elsewhere owners are not checked and [Acquire]
 // refuses.
 package durable

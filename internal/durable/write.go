@@ -63,7 +63,7 @@ func install(path string, data []byte, mode os.FileMode, place func(temp, path s
 // writeTemp returns the name of a file beside path that holds data on disk.
 func writeTemp(path string, data []byte, mode os.FileMode) (string, error) {
 	dir, base := filepath.Split(path)
-	f, err := os.CreateTemp(filepath.Clean(dir+"."), "."+base+".tmp-*") // 0600
+	f, err := os.CreateTemp(filepath.Clean(dir+"."), temporary(base)) // 0600
 	if err != nil {
 		return "", err
 	}
@@ -74,6 +74,26 @@ func writeTemp(path string, data []byte, mode os.FileMode) (string, error) {
 		return "", errors.Join(err, remove(f.Name()))
 	}
 	return f.Name(), nil
+}
+
+// temporary is the pattern of the names of temporary files.
+func temporary(base string) string { return "." + base + ".tmp-*" }
+
+// Sweep removes the temporary files of earlier writers of path that were killed.
+// It is for who alone writes it: the file of one who is writing would go, too.
+func Sweep(path string) error {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(filepath.Clean(dir + "."))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if ok, err := filepath.Match(temporary(base), e.Name()); ok && err == nil && e.Type().IsRegular() {
+			errs = append(errs, remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // heir is whose owner a new file at path gets.

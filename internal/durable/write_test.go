@@ -60,6 +60,22 @@ func TestWriteFileErrors(t *testing.T) {
 	wantOnly(t, dir, "dangling", "directory")
 }
 
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"key", "key.tmp-1", ".key.tmp-123", ".key.tmp-4", ".other.tmp-123", ".key.new"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := durable.Sweep(filepath.Join(dir, "key")); err != nil {
+		t.Error(err)
+	}
+	wantOnly(t, dir, ".key.new", ".other.tmp-123", "key", "key.tmp-1")
+	if err := durable.Sweep(filepath.Join(dir, "missing", "key")); err == nil {
+		t.Error("no directory, no error")
+	}
+}
+
 func TestCreateFileOnce(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")
