@@ -52,6 +52,11 @@ type Control interface {
 	// FollowJob calls fn for each event of a job from its beginning and
 	// returns how the job ended. A job whose primary is replaced while it is
 	// followed is not an error of the job: ErrUnavailable is returned.
+	//
+	// A worker that asked for the reload of its own pool is replaced last. When
+	// all others are, it gets the event "next" and has a moment to answer whoever
+	// it asked for: an error of fn tells that it has. Else the job is returned
+	// then, still running.
 	FollowJob(ctx context.Context, id string, fn func(JobEvent) error) (Job, error)
 	// CancelJob stops a job after the worker in hand.
 	CancelJob(ctx context.Context, id string) (Job, error)

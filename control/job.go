@@ -32,7 +32,7 @@ const (
 // JobEvent is one step of a job.
 type JobEvent struct {
 	Seq        int    `json:"-" cbor:"seq"`
-	Event      string `json:"event"` // replaced, ready, failed, rolled_back, stopped, exited, cut, note, done
+	Event      string `json:"event"` // replaced, ready, failed, rolled_back, stopped, exited, cut, next, note, done
 	Worker     string `json:"worker,omitempty"`
 	PID        int    `json:"pid,omitempty"`
 	Generation int    `json:"generation,omitempty"`

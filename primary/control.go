@@ -17,8 +17,9 @@ import (
 
 // as is the cluster in the name of a user.
 type as struct {
-	p    *Primary
-	user string
+	p      *Primary
+	user   string
+	worker uint64 // the incarnation that asks; 0: it is no worker
 }
 
 var _ control.Control = as{}
@@ -152,12 +153,18 @@ func (a as) Scale(ctx context.Context, r control.ScaleRequest) (control.Job, err
 
 // Reload implements [control.Control].
 func (a as) Reload(ctx context.Context, r control.ReloadRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) { return l.reload(r, a.user) })
+	return a.askJob(ctx, func(l *loop) (*job, error) {
+		j, err := l.reload(r, a.user)
+		return l.askedBy(a.worker, j, err)
+	})
 }
 
 // Rollback implements [control.Control].
 func (a as) Rollback(ctx context.Context, r control.RollbackRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) { return l.rollback(r, a.user) })
+	return a.askJob(ctx, func(l *loop) (*job, error) {
+		j, err := l.rollback(r, a.user)
+		return l.askedBy(a.worker, j, err)
+	})
 }
 
 // Generations implements [control.Control].
@@ -167,7 +174,10 @@ func (a as) Generations(ctx context.Context) ([]control.GenerationInfo, error) {
 
 // Restart implements [control.Control].
 func (a as) Restart(ctx context.Context, r control.RestartRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) { return l.restart(r, a.user) })
+	return a.askJob(ctx, func(l *loop) (*job, error) {
+		j, err := l.restart(r, a.user)
+		return l.askedBy(a.worker, j, err)
+	})
 }
 
 // Stop implements [control.Control].
@@ -248,14 +258,15 @@ type progress struct {
 	job    control.Job
 	events []control.JobEvent
 	news   <-chan struct{}
+	next   bool // the one who follows is replaced next, by its own wish
 }
 
 // since is what is new about a job for one who has seen so many events.
-func (j *job) since(seen int, id string) (progress, error) {
+func (j *job) since(seen int, id string, worker uint64) (progress, error) {
 	if j == nil {
 		return progress{}, noJob(id)
 	}
-	return progress{j.value(), append([]control.JobEvent(nil), j.events[seen:]...), j.news}, nil
+	return progress{j.value(), append([]control.JobEvent(nil), j.events[seen:]...), j.news, j.asked(worker)}, nil
 }
 
 // toldOf notes that the end of a stop has become known.
@@ -282,10 +293,13 @@ func (p *Primary) hasEnded() bool {
 // FollowJob implements [control.Control].
 func (a as) FollowJob(ctx context.Context, id string, fn func(control.JobEvent) error) (control.Job, error) {
 	seen := 0
+	if a.worker != 0 {
+		defer a.p.post(func(l *loop) { l.askerLeft(id, a.worker) })
+	}
 	for {
-		p, err := ask(ctx, a.p, func(l *loop) (progress, error) { return findJob(l.jobs, id).since(seen, id) })
+		p, err := ask(ctx, a.p, func(l *loop) (progress, error) { return findJob(l.jobs, id).since(seen, id, a.worker) })
 		if errors.Is(err, errEnded) && a.p.hasEnded() { // most likely by this very job
-			p, err = findJob(a.p.last, id).since(seen, id)
+			p, err = findJob(a.p.last, id).since(seen, id, a.worker)
 		}
 		if err != nil {
 			return control.Job{}, err
@@ -299,6 +313,9 @@ func (a as) FollowJob(ctx context.Context, id string, fn func(control.JobEvent) 
 		if p.job.State != control.JobRunning {
 			a.p.toldOf(p.job)
 			return p.job, nil
+		}
+		if p.next {
+			return p.job, a.answer(ctx)
 		}
 		select {
 		case <-p.news:

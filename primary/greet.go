@@ -152,7 +152,7 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func(
 	case ipc.PurposeControl:
 		return p.hold(ctx, conn, k, h)
 	case ipc.PurposeRequest:
-		return p.answer(ctx, conn, func(r *ipc.Request) error { return k.allow(r) })
+		return p.answer(ctx, conn, k)
 	case ipc.PurposeTake:
 		p.calls.take(conn, h.Token, workerOf(h))
 		return nil
@@ -241,7 +241,7 @@ func (p *Primary) greetLocal(ctx context.Context, conn *ipc.Conn, greeted func()
 	if m.Type == ipc.TypeAttach {
 		return p.attach(ctx, conn, m, who)
 	}
-	return p.carryOut(ctx, conn, m, func(r *ipc.Request) error { r.User = who; return nil })
+	return p.carryOut(ctx, conn, m, p.server, func(r *ipc.Request) error { r.User = who; return nil })
 }
 
 // localUser names a local caller by what the kernel says of it.
@@ -260,16 +260,17 @@ func localUser(conn *ipc.Conn) (string, error) {
 	return fmt.Sprintf("%s (ctl, uid %s, pid %d)", name, uid, cred.Pid), nil
 }
 
-// answer reads the request of a conversation and carries it out.
-func (p *Primary) answer(ctx context.Context, conn *ipc.Conn, allow func(*ipc.Request) error) error {
+// answer reads the request of a worker and carries it out.
+func (p *Primary) answer(ctx context.Context, conn *ipc.Conn, k known) error {
 	m, err := conn.Receive(ipc.HelloTimeout)
 	if err != nil {
 		return nil // it changed its mind
 	}
-	return p.carryOut(ctx, conn, m, allow)
+	server := p.server.With(func(user string) control.Control { return as{p, user, k.inc} })
+	return p.carryOut(ctx, conn, m, server, k.allow)
 }
 
-func (p *Primary) carryOut(ctx context.Context, conn *ipc.Conn, m ipc.Message, allow func(*ipc.Request) error) error {
+func (p *Primary) carryOut(ctx context.Context, conn *ipc.Conn, m ipc.Message, server *ipc.Server, allow func(*ipc.Request) error) error {
 	var r ipc.Request
 	if m.Type != ipc.TypeRequest {
 		return fmt.Errorf("%w: %s where a request belongs", control.ErrUsage, m.Type)
@@ -277,7 +278,7 @@ func (p *Primary) carryOut(ctx context.Context, conn *ipc.Conn, m ipc.Message, a
 	if err := m.Decode(&r); err != nil {
 		return err
 	}
-	_ = p.server.Answer(ctx, conn, r, allow) // the peer has gone: nobody to tell
+	_ = server.Answer(ctx, conn, r, allow) // the peer has gone: nobody to tell
 	return nil
 }
 

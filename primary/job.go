@@ -19,6 +19,7 @@ type job struct {
 	events    []control.JobEvent
 	news      chan struct{} // closed at the next event
 	cancelled bool
+	asker     *asker // nil: whoever asked is none of those who are replaced
 }
 
 // work is what a kind of job does.

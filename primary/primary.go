@@ -150,7 +150,7 @@ func newPrimary(cfg Config, lock *os.File) (*Primary, error) {
 		out = io.Discard
 	}
 	p.console = newConsole(out, cfg.Spec.Name)
-	p.server = ipc.NewServer(func(user string) control.Control { return as{p, user} })
+	p.server = ipc.NewServer(func(user string) control.Control { return as{p: p, user: user} })
 	return p, nil
 }
 

@@ -93,6 +93,7 @@ type jobRecord struct {
 	Fill   []string `cbor:"fill,omitempty"`
 	Empty  []string `cbor:"empty,omitempty"`
 	Failed []string `cbor:"failed,omitempty"`
+	Asker  uint64   `cbor:"asker,omitempty"` // the worker that asked for its own pool
 }
 
 // cycleRecord is the intent of a reload of one pool.
@@ -293,6 +294,9 @@ func (s *seat) processRecord(p process) *processRecord {
 
 func (w *reload) record(j *job) jobRecord {
 	r := jobRecord{Job: j.value(), Events: j.events} // a succession is over in the next image, or was never begun
+	if j.asker != nil {
+		r.Asker = j.asker.inc
+	}
 	for _, c := range w.todo {
 		r.Asked = c.request
 		cr := cycleRecord{Pool: c.pool.spec.Name, Begun: c.begun, From: c.from, To: c.by, Canary: c.canary, Undoing: c.undoing, Cause: c.cause, Counted: c.counted, Total: c.total, Again: c.to == nil}

@@ -3,7 +3,6 @@ package primary
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/norestart/norestart/control"
@@ -110,6 +109,7 @@ func (c *cycle) begin(l *loop, j *job) error {
 	if c.waiting == nil {
 		c.waiting = cyclable(c.pool)
 	}
+	j.asker.last(c.waiting)
 	c.total = len(c.waiting)
 	l.persist(true) // before the first spawn: the next primary must know what was meant
 	j.Total += c.total
@@ -235,6 +235,9 @@ func (c *cycle) prepared(l *loop, j *job, ch *change) bool {
 		}
 		return false
 	}
+	if !c.mayGo(l, j, ch.seat) {
+		return false
+	}
 	ch.old, ch.since = ch.seat.cur.inc, time.Now()
 	c.before[ch.seat] = ch.seat.gen
 	l.step(ch.seat, input{kind: hCommit})
@@ -307,6 +310,9 @@ func (c *cycle) tell(l *loop, j *job, ch *change) {
 		e.Text += "; the old one did not stop accepting and was killed"
 	}
 	j.step(e)
+	if j.asker != nil {
+		l.wake(0) // it may be next now
+	}
 }
 
 // tellCut says so when an old process had to be ended by force.
@@ -351,55 +357,4 @@ func (c *cycle) succeed() {
 			s.gen = c.by
 		}
 	}
-}
-
-// end ends the job of a cycle that failed or was cancelled, and says what runs.
-func (c *cycle) end(l *loop, j *job) {
-	if g := c.to; g != nil {
-		g.burned = c.cause != ""
-	}
-	what := "nothing was changed"
-	switch mixed := c.mix(); {
-	case c.counted > 0:
-		what = mixed
-	case len(j.Pools) > 1:
-		what = "nothing of " + c.pool.spec.Name + " was changed"
-	}
-	if c.cause == "" {
-		l.finish(j, control.JobCancelled, "cancelled: "+what)
-		return
-	}
-	l.finish(j, control.JobFailed, fmt.Sprintf("%s; %s", c.cause, what))
-}
-
-// mix tells which slots run which generation.
-func (c *cycle) mix() string {
-	byGen := make(map[int][]*seat)
-	var order []int
-	for _, s := range c.pool.seats {
-		if !s.cur.some() {
-			continue
-		}
-		if byGen[s.cur.gen] == nil {
-			order = append(order, s.cur.gen)
-		}
-		byGen[s.cur.gen] = append(byGen[s.cur.gen], s)
-	}
-	slices.Sort(order)
-	var parts []string
-	for _, g := range order {
-		parts = append(parts, fmt.Sprintf("%s run generation %d", ids(byGen[g]), g))
-	}
-	if len(parts) == 0 {
-		return "no worker runs"
-	}
-	return strings.Join(parts, ", ")
-}
-
-func ids(seats []*seat) string {
-	var names []string
-	for _, s := range seats {
-		names = append(names, s.id())
-	}
-	return strings.Join(names, ", ")
 }

@@ -82,7 +82,9 @@ func (l *loop) resumeWork(j *job, r jobRecord) error {
 		if err != nil {
 			return err
 		}
+		j.resumeAsker(r.Asker)
 		for _, c := range w.todo {
+			j.asker.last(c.waiting)
 			c.pool.job = j
 		}
 		j.work = w

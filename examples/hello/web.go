@@ -62,6 +62,7 @@ func (h web) handler(ctx context.Context, w *worker.Worker, count *atomic.Int64)
 		case <-r.Context().Done():
 		}
 	})
+	mux.HandleFunc("POST /update", func(rw http.ResponseWriter, r *http.Request) { update(rw, r, w) })
 	mux.HandleFunc("GET /echo", func(rw http.ResponseWriter, r *http.Request) { echo(ctx, rw, r) })
 	return mux
 }

@@ -23,6 +23,7 @@
 //	noorphans [-within D]            nothing of the script runs any more
 //	worker VAR ID                    put the pid of a worker into VAR
 //	load start|stop|wait|run …       requests from clients that never retry
+//	request STATUS METHOD ADDRESS    one request and its answer
 //	fds VAR PID, fds -most N PID     count what a process has open, wait for it
 //	sshkey USER ROLE                 a new user with a key of its own
 //	occupy VAR                       hold a port, put its address into VAR

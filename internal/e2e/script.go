@@ -35,7 +35,7 @@ func Run(t *testing.T, dir string) {
 			"start": start, "stopped": stopped, "shutdown": shutdown,
 			"exits": exits, "waitfor": waitFor, "spawn": spawn, "ended": ended,
 			"sig": sig, "gone": gone, "noorphans": noOrphans, "worker": worker,
-			"load": load, "sshkey": sshKey, "fds": descriptors,
+			"load": load, "request": request, "sshkey": sshKey, "fds": descriptors,
 			"occupy": occupy, "tinydisk": tinyDisk,
 		},
 	})

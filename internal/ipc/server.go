@@ -35,6 +35,11 @@ func NewServer(as func(user string) control.Control) *Server {
 	return s
 }
 
+// With is the same server for a caller of its own.
+func (s *Server) With(as func(user string) control.Control) *Server {
+	return &Server{As: as, methods: s.methods}
+}
+
 // Answer carries out one request on its conversation and returns when the
 // answer is sent or the peer has gone. allow refuses what the peer has no
 // right to.
