@@ -60,8 +60,12 @@ type Pool struct {
 	LameDuck, DrainTimeout, KillAfter time.Duration
 	MaxRestarts                       int
 	Within                            time.Duration
-	MaxSurge, MaxWorkers              int
-	LostAfter                         time.Duration
+	// MaxSurge is how many workers a reload replaces at once; control.NoSurge:
+	// a worker has gone before its successor is started, for workers that must
+	// not overlap, at most MaxUnavailable at a time.
+	MaxSurge, MaxUnavailable int
+	MaxWorkers               int
+	LostAfter                time.Duration
 }
 
 func (p Pool) spec() control.PoolSpec {
@@ -72,7 +76,7 @@ func (p Pool) spec() control.PoolSpec {
 		ReadyTimeout: p.ReadyTimeout, MinReady: p.MinReady, Canary: p.Canary,
 		LameDuck: p.LameDuck, DrainTimeout: p.DrainTimeout, KillAfter: p.KillAfter,
 		MaxRestarts: p.MaxRestarts, Within: p.Within,
-		MaxSurge: p.MaxSurge, MaxWorkers: p.MaxWorkers, LostAfter: p.LostAfter,
+		MaxSurge: p.MaxSurge, MaxUnavailable: p.MaxUnavailable, MaxWorkers: p.MaxWorkers, LostAfter: p.LostAfter,
 	}
 }
 
@@ -160,6 +164,9 @@ func checkPool(s control.PoolSpec) error {
 		return fmt.Errorf("share %q: must be %s or %s", s.Share, control.ShareSlots, control.ShareOne)
 	case s.Policy != control.Always && s.Policy != control.OnFailure && s.Policy != control.Never:
 		return fmt.Errorf("policy %q: must be %s, %s or %s", s.Policy, control.Always, control.OnFailure, control.Never)
+	}
+	if s.MaxSurge < control.NoSurge || s.MaxUnavailable < 0 {
+		return fmt.Errorf("max surge %d, max unavailable %d: must be above 0, or control.NoSurge", s.MaxSurge, s.MaxUnavailable)
 	}
 	if s.Orphan != control.OrphanServe && s.Orphan != control.OrphanDrain && s.Orphan != control.OrphanExit {
 		return fmt.Errorf("orphan %q: must be %s, %s or %s", s.Orphan, control.OrphanServe, control.OrphanDrain, control.OrphanExit)

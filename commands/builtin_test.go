@@ -326,7 +326,7 @@ func TestHelp(t *testing.T) {
 		"reload [POOL…] [--timeout TIME] [--max-surge N] [--keep] [--detach]",
 		"  new generation of the application's pools, no request lost (role operator)",
 		"  --timeout TIME  time for each worker to become ready",
-		"  --max-surge N   workers to replace at once",
+		"  --max-surge N   workers to replace at once; 0: each ends before its successor starts",
 		"  --keep          leave what was replaced when a later worker fails",
 		"  --detach        print the id of the job and do not wait",
 		"  Each worker is replaced when its successor is ready. If the first one fails, nothing",

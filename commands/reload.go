@@ -16,7 +16,7 @@ func jobFlags(flags *pflag.FlagSet) {
 
 func reloadFlags(flags *pflag.FlagSet) {
 	flags.Duration("timeout", 0, "`time` for each worker to become ready")
-	flags.Int("max-surge", 0, "`workers` to replace at once")
+	flags.Int("max-surge", 0, "`workers` to replace at once; 0: each ends before its successor starts")
 	flags.Bool("keep", false, "leave what was replaced when a later worker fails")
 	jobFlags(flags)
 }
@@ -30,8 +30,11 @@ func reload(ctx context.Context, call *Call) error {
 	if r.MaxSurge, err = call.Flags().GetInt("max-surge"); err != nil {
 		return err
 	}
-	if r.MaxSurge < 0 || call.Flags().Changed("max-surge") && r.MaxSurge == 0 {
-		return Usagef("reload: --max-surge must be 1 or more")
+	switch {
+	case r.MaxSurge < 0:
+		return Usagef("reload: --max-surge must be 0 or more")
+	case call.Flags().Changed("max-surge") && r.MaxSurge == 0:
+		r.MaxSurge = control.NoSurge
 	}
 	if r.Keep, err = call.Flags().GetBool("keep"); err != nil {
 		return err

@@ -70,10 +70,15 @@ type PoolSpec struct {
 	BackoffMax   time.Duration // … to 30 s
 	BackoffReset time.Duration // 10 s ready
 
-	MaxSurge   int           // 1
-	MaxWorkers int           // 512
-	Beat       time.Duration // 1 s
-	LostAfter  time.Duration // 15 s without a beat
+	// MaxSurge is how many successors a reload prepares at once beside the
+	// workers that serve. NoSurge is for workers that must not overlap: each
+	// retires first and has gone before its successor is started, as in every
+	// other change of the slot, at most MaxUnavailable at a time.
+	MaxSurge       int           // 1
+	MaxUnavailable int           // 1
+	MaxWorkers     int           // 512
+	Beat           time.Duration // 1 s
+	LostAfter      time.Duration // 15 s without a beat
 	// OrphanAfter is how long a worker waits for the next primary under
 	// OrphanDrain.
 	OrphanAfter time.Duration // 1 min
@@ -83,23 +88,27 @@ type PoolSpec struct {
 	MaxOutgoing int
 }
 
+// NoSurge as a MaxSurge lets a worker retire before its successor is started.
+const NoSurge = -1
+
 // Defaults of a [PoolSpec].
 const (
-	DefaultReadyTimeout = 30 * time.Second
-	DefaultCanary       = 500 * time.Millisecond
-	DefaultLameDuck     = 2 * time.Second
-	DefaultDrainTimeout = 30 * time.Second
-	DefaultKillAfter    = 5 * time.Second
-	DefaultMaxRestarts  = 5
-	DefaultWithin       = time.Minute
-	DefaultBackoffMin   = 100 * time.Millisecond
-	DefaultBackoffMax   = 30 * time.Second
-	DefaultBackoffReset = 10 * time.Second
-	DefaultMaxSurge     = 1
-	DefaultMaxWorkers   = 512
-	DefaultBeat         = time.Second
-	DefaultLostAfter    = 15 * time.Second
-	DefaultCallTimeout  = 5 * time.Second
+	DefaultReadyTimeout   = 30 * time.Second
+	DefaultCanary         = 500 * time.Millisecond
+	DefaultLameDuck       = 2 * time.Second
+	DefaultDrainTimeout   = 30 * time.Second
+	DefaultKillAfter      = 5 * time.Second
+	DefaultMaxRestarts    = 5
+	DefaultWithin         = time.Minute
+	DefaultBackoffMin     = 100 * time.Millisecond
+	DefaultBackoffMax     = 30 * time.Second
+	DefaultBackoffReset   = 10 * time.Second
+	DefaultMaxSurge       = 1
+	DefaultMaxUnavailable = 1
+	DefaultMaxWorkers     = 512
+	DefaultBeat           = time.Second
+	DefaultLostAfter      = 15 * time.Second
+	DefaultCallTimeout    = 5 * time.Second
 )
 
 // WithDefaults returns s with its zero fields filled.
@@ -119,6 +128,7 @@ func (s PoolSpec) WithDefaults() PoolSpec {
 	set(&s.BackoffMax, DefaultBackoffMax)
 	set(&s.BackoffReset, DefaultBackoffReset)
 	set(&s.MaxSurge, DefaultMaxSurge)
+	set(&s.MaxUnavailable, DefaultMaxUnavailable)
 	set(&s.MaxWorkers, DefaultMaxWorkers)
 	set(&s.Beat, DefaultBeat)
 	set(&s.LostAfter, DefaultLostAfter)

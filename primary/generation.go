@@ -147,7 +147,7 @@ func (p *pool) runs(number int) bool {
 		return true
 	}
 	return slices.ContainsFunc(p.seats, func(s *seat) bool {
-		return s.gen == number || s.cur.gen == number || s.next.gen == number
+		return s.gen == number || s.cur.gen == number || s.next.gen == number || s.coming.gen == number
 	})
 }
 

@@ -63,6 +63,9 @@ type seatRecord struct {
 	Cur      *processRecord  `cbor:"cur,omitempty"`
 	Next     *processRecord  `cbor:"next,omitempty"`
 	Old      []processRecord `cbor:"old,omitempty"`
+	Coming   int             `cbor:"coming,omitempty"` // generation to start when the old ones have gone
+	Within   time.Duration   `cbor:"within,omitempty"` // for it to become ready
+	Alone    bool            `cbor:"alone,omitempty"`  // nothing is started before they have
 	Failures int             `cbor:"failures,omitempty"`
 	Recent   []time.Time     `cbor:"recent,omitempty"`
 	Restarts int             `cbor:"restarts,omitempty"`
@@ -269,6 +272,7 @@ func (p *pool) record() poolRecord {
 func (s *seat) record() seatRecord {
 	r := seatRecord{
 		Want: int(s.want), Hold: s.hold, Gen: s.gen, Failures: s.failures, Recent: s.recent, Restarts: s.restarts, Exits: s.exits,
+		Coming: s.coming.gen, Within: s.coming.within, Alone: s.alone,
 	}
 	r.Cur, r.Next = s.processRecord(s.cur), s.processRecord(s.next)
 	for _, p := range s.old {

@@ -39,9 +39,10 @@ type cycle struct {
 // change is one slot in hand.
 type change struct {
 	seat    *seat
-	inc     uint64 // the successor
+	inc     uint64 // the successor; 0: it comes when the old process has gone
 	old     uint64 // who it replaces; 0: none
 	undo    bool   // back to what the slot ran before
+	refill  bool   // no successor: the slot starts again what it ran before
 	woken   bool   // the loop looks again when it has been ready for long enough
 	since   time.Time
 	told    bool // its line has been printed
@@ -152,6 +153,9 @@ func (c *cycle) advance(l *loop, j *job) bool {
 		c.waiting = nil
 	}
 	for len(c.waiting) > 0 && len(c.doing) < c.surge() {
+		if c.alone() && !c.mayGo(l, j, c.waiting[0]) {
+			break
+		}
 		c.replace(l)
 	}
 	c.leaving = slices.DeleteFunc(c.leaving, func(ch *change) bool { return c.left(l, j, ch) })
@@ -186,17 +190,24 @@ func (c *cycle) surge() int {
 	switch {
 	case !c.canary && !c.undoing:
 		return 1
+	case c.alone():
+		return c.pool.spec.MaxUnavailable
 	case c.request.MaxSurge > 0:
 		return c.request.MaxSurge
 	}
 	return c.pool.spec.MaxSurge
 }
 
+// alone tells whether a process retires before its successor is started.
+func (c *cycle) alone() bool {
+	return c.request.MaxSurge < 0 || c.pool.spec.MaxSurge < 0
+}
+
 // replace begins the successor of the next slot.
 func (c *cycle) replace(l *loop) {
 	s := c.waiting[0]
 	c.waiting = c.waiting[1:]
-	if s.want != wantRun || s.next.some() {
+	if s.want != wantRun || s.next.some() || s.coming.gen != 0 {
 		return
 	}
 	if c.to != nil && !c.undoing && s.cur.serves() && s.cur.gen == c.by {
@@ -211,15 +222,20 @@ func (c *cycle) replace(l *loop) {
 	case c.to == nil:
 		by = s.gen // the same again
 	}
-	l.step(s, input{kind: hPrepare, gen: by, within: c.request.Timeout})
-	if !s.next.some() {
+	old := s.cur.inc
+	l.step(s, input{kind: hPrepare, gen: by, within: c.request.Timeout, alone: c.alone()})
+	if !s.prepares(by) {
 		return
 	}
-	c.doing = append(c.doing, &change{seat: s, inc: s.next.inc, undo: c.undoing, since: time.Now()})
+	c.doing = append(c.doing, &change{seat: s, inc: s.next.inc, old: old, undo: c.undoing, since: time.Now()})
 }
 
 // prepared looks at a successor and tells whether it is in hand no more.
 func (c *cycle) prepared(l *loop, j *job, ch *change) bool {
+	if ch.inc == 0 {
+		ch.inc = ch.seat.next.inc // 0: those that retire have not gone
+		return ch.inc == 0 && ch.seat.coming.gen == 0
+	}
 	p, at := ch.seat.find(ch.inc)
 	if at != atNext {
 		c.failed(j, ch)
@@ -238,7 +254,10 @@ func (c *cycle) prepared(l *loop, j *job, ch *change) bool {
 	if !c.mayGo(l, j, ch.seat) {
 		return false
 	}
-	ch.old, ch.since = ch.seat.cur.inc, time.Now()
+	if cur := ch.seat.cur.inc; cur != 0 {
+		ch.old = cur
+	}
+	ch.since = time.Now()
 	c.before[ch.seat] = ch.seat.gen
 	l.step(ch.seat, input{kind: hCommit})
 	if !c.canary {
@@ -267,64 +286,7 @@ func (c *cycle) failed(j *job, ch *change) {
 	if c.cause == "" {
 		c.cause, c.lines = cause, e.Lines
 	}
-}
-
-// left looks at a slot whose successor serves, and tells whether nothing more
-// is to be waited for: the old process has gone.
-func (c *cycle) left(l *loop, j *job, ch *change) bool {
-	r := ch.seat.runs[ch.old]
-	if !ch.told && (r == nil || r.closed) {
-		c.tell(l, j, ch)
-	}
-	if r == nil {
-		c.tellCut(j, ch)
-		return true
-	}
-	if ch.told && c.pool.spec.MaxOutgoing > 0 {
-		return true // lasting sessions are not waited for
-	}
-	if !ch.told && !ch.overdue && time.Since(ch.since) >= closeTimeout {
-		ch.overdue = true
-		ch.seat.note(ch.old, fmt.Sprintf("did not stop accepting within %v", closeTimeout))
-		ch.seat.signal(ch.old, sigKill)
-	}
-	return false
-}
-
-// tell prints the slot's line: no new connection reaches the old process now.
-func (c *cycle) tell(l *loop, j *job, ch *change) {
-	ch.told = true
-	e := control.JobEvent{Event: "replaced", Worker: ch.seat.id(), Generation: ch.seat.cur.gen, OK: true}
-	if r := ch.seat.runs[ch.inc]; r != nil {
-		e.PID = r.pid()
-	}
-	if ch.undo {
-		e.Event = "rolled_back"
-		e.Text = fmt.Sprintf("worker %s rolled back: pid %d, generation %d", e.Worker, e.PID, e.Generation)
-	} else {
-		c.counted++
-		j.Done++
-		e.Text = fmt.Sprintf("worker %s replaced: pid %d, generation %d (%d/%d)", e.Worker, e.PID, e.Generation, c.counted, c.total)
-	}
-	if ch.overdue {
-		e.Text += "; the old one did not stop accepting and was killed"
-	}
-	j.step(e)
-	if j.asker != nil {
-		l.wake(0) // it may be next now
-	}
-}
-
-// tellCut says so when an old process had to be ended by force.
-func (c *cycle) tellCut(j *job, ch *change) {
-	e := ch.seat.failureOf(ch.old)
-	if e.Signal == "" {
-		return
-	}
-	j.step(control.JobEvent{
-		Event: "cut", Worker: ch.seat.id(), PID: e.PID, Generation: e.Generation, Error: exitText(e),
-		Text: fmt.Sprintf("worker %s: the old process, pid %d, %s", ch.seat.id(), e.PID, exitText(e)),
-	})
+	c.refill(ch)
 }
 
 // abort gives up what is in hand and brings changed slots back.
@@ -332,6 +294,7 @@ func (c *cycle) abort(l *loop, j *job) {
 	c.waiting = nil
 	for _, ch := range c.doing {
 		l.step(ch.seat, input{kind: hAbandon})
+		c.refill(ch)
 	}
 	c.doing = nil
 	if c.request.Keep || len(c.changed) == 0 || c.to == nil {

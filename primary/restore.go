@@ -22,6 +22,7 @@ func (l *loop) restore(p *pool, r poolRecord, sameBoot bool) error {
 		s := newSeat(p, i)
 		s.want, s.hold, s.gen = want(sr.Want), sr.Hold, sr.Gen
 		s.failures, s.recent, s.restarts, s.exits = sr.Failures, sr.Recent, sr.Restarts, sr.Exits
+		s.coming, s.alone = plan{sr.Coming, sr.Within}, sr.Alone
 		p.seats = append(p.seats, s)
 		if sameBoot {
 			survivors += l.adoptSeat(s, sr)

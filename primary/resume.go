@@ -123,19 +123,19 @@ func (l *loop) seats(ids []string) []*seat {
 // abandonLost gives up the successors of jobs that do not go on: nobody would
 // ever let them take over, and the next reload would find the place taken.
 func (l *loop) abandonLost() {
-	mine := make(map[uint64]bool)
+	mine := make(map[*seat]bool)
 	for _, j := range l.running() {
 		if w, ok := j.work.(*reload); ok {
 			for _, c := range w.todo {
 				for _, ch := range c.doing {
-					mine[ch.inc] = true
+					mine[ch.seat] = true
 				}
 			}
 		}
 	}
 	for _, p := range l.pools {
 		for _, s := range p.seats {
-			if s.next.some() && !mine[s.next.inc] {
+			if (s.next.some() || s.coming.gen != 0) && !mine[s] {
 				l.step(s, input{kind: hAbandon})
 			}
 		}
@@ -163,12 +163,17 @@ func (c *cycle) resumeUndo(p *pool, cr cycleRecord) {
 	c.undoing, c.by = true, cr.From
 	for _, s := range cyclable(p) {
 		switch {
-		case s.next.some() && s.next.gen == cr.From:
+		case s.prepares(cr.From):
 			c.doing = append(c.doing, &change{seat: s, inc: s.next.inc, undo: true, since: time.Now()})
 		case s.cur.some() && s.cur.gen == cr.To:
 			c.waiting = append(c.waiting, s)
 		}
 	}
+}
+
+// prepares tells whether a successor of a generation is under way.
+func (s slot) prepares(gen int) bool {
+	return s.next.some() && s.next.gen == gen || s.coming.gen == gen
 }
 
 // resumeLeaving goes on with waiting for the process that a successor has
@@ -220,7 +225,7 @@ func (l *loop) resumedCycle(p *pool, cr cycleRecord, asked control.ReloadRequest
 	}
 	for _, s := range cyclable(p) {
 		switch {
-		case s.next.some() && s.next.gen == cr.To:
+		case s.prepares(cr.To):
 			c.doing = append(c.doing, &change{seat: s, inc: s.next.inc, since: time.Now()})
 		case s.cur.some() && s.cur.gen == cr.To:
 			c.changed = append(c.changed, s)

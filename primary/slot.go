@@ -10,7 +10,8 @@ import (
 // function of the slot and of what happened.
 //
 // Invariant: a slot has at most one process that serves (cur) and one that is
-// being prepared (next); any number may be retiring (old). An incarnation
+// being prepared (next); any number may be retiring (old). In a pool without
+// surge it has at most one in all. An incarnation
 // stands in at most one of the three places and never comes back.
 type slot struct {
 	want want
@@ -21,10 +22,19 @@ type slot struct {
 	next process
 	old  []process
 
+	coming plan // the successor, when those that retire must have gone before
+	alone  bool // nothing is started before they have, until the slot is filled again
+
 	waiting  uint64      // the incarnation whose end the back-off follows
 	failures int         // in a row, for the back-off
 	recent   []time.Time // exits within the policy's window, for the intensity
 	restarts int         // in all
+}
+
+// plan is a process to be started.
+type plan struct {
+	gen    int           // 0: none
+	within time.Duration // to become ready
 }
 
 // want is what the slot is for.
@@ -77,6 +87,8 @@ func (s slot) state() control.State {
 		return s.hold
 	case len(s.old) > 0:
 		return control.Draining
+	case s.next.some():
+		return control.Starting
 	case s.want == wantStopped:
 		return control.Stopped
 	}
@@ -89,7 +101,7 @@ func (s slot) idle() bool { return !s.cur.some() && !s.next.some() && len(s.old)
 // vacant tells whether a slot that should be filled has nobody and waits for
 // nothing: so an earlier primary may have left it.
 func (s slot) vacant() bool {
-	return s.want == wantRun && s.hold == "" && !s.cur.some() && !s.next.some()
+	return s.want == wantRun && (s.hold == "" || s.coming.gen != 0) && !s.cur.some() && !s.next.some()
 }
 
 // find tells where an incarnation stands.
@@ -140,6 +152,7 @@ type input struct {
 	// like: it backs off, but is no failure of the program.
 	passing bool
 	within  time.Duration // for what is prepared to become ready; 0: as the policy says
+	alone   bool          // what serves retires before a successor is started
 	fresh   uint64        // the incarnation to use if a process is started now
 	rnd     float64       // in [0,1), for the jitter
 	closed  bool          // the pool's sockets have not come back: nothing can be started

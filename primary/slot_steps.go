@@ -12,14 +12,24 @@ import (
 func (t *transition) settle() {
 	if t.want != wantRun {
 		t.hold, t.failures, t.recent = "", 0, nil
+		t.coming, t.alone = plan{}, false
 		t.retire(&t.next, true)
 		t.retire(&t.cur, true)
 		return
 	}
-	if t.vacant() && !t.in.closed {
-		t.cur = t.start(t.gen, 0)
+	switch {
+	case !t.vacant() || t.in.closed || t.crowded():
+	case t.coming.gen != 0:
+		t.next = t.start(t.coming.gen, t.coming.within)
+		t.coming = plan{}
+	default:
+		t.cur, t.alone = t.start(t.gen, 0), false
 	}
 }
+
+// crowded tells whether a process that retires must have gone before another
+// one is started.
+func (t *transition) crowded() bool { return (t.alone || t.pol.MaxSurge < 0) && len(t.old) > 0 }
 
 func (t *transition) start(gen int, within time.Duration) process {
 	if within <= 0 {
@@ -251,7 +261,12 @@ func (t *transition) revived() {
 }
 
 func (t *transition) prepare() {
-	if t.want == wantRun && !t.next.some() && !t.in.closed {
+	switch {
+	case t.want != wantRun, t.next.some(), t.coming.gen != 0, t.in.closed:
+	case t.in.alone, t.alone, t.pol.MaxSurge < 0:
+		t.coming, t.alone = plan{t.in.gen, t.in.within}, true
+		t.retire(&t.cur, false) // what waits in its socket is for the successor
+	default:
 		t.next = t.start(t.in.gen, t.in.within)
 	}
 }
@@ -263,9 +278,12 @@ func (t *transition) commit() {
 	took := t.next
 	t.next = process{}
 	t.retire(&t.cur, false)
-	t.cur, t.gen = took, took.gen
+	t.cur, t.gen, t.alone = took, took.gen, false
 	t.hold, t.failures, t.recent = "", 0, nil
 	t.act(action{kind: doTimer, timer: hStable, inc: took.inc, after: t.pol.BackoffReset})
 }
 
-func (t *transition) abandon() { t.retire(&t.next, false) }
+func (t *transition) abandon() {
+	t.coming = plan{}
+	t.retire(&t.next, false)
+}

@@ -146,7 +146,36 @@ func TestLife(t *testing.T) {
 			up(w)
 			w.step(input{kind: hPrepare, gen: 2})
 			w.exit(1, false)
-		}, state: control.Exited},
+		}, state: control.Starting},
+		"alone: retires first": {do: func(w *world) { up(w); w.step(input{kind: hPrepare, gen: 2, alone: true}) }, state: control.Draining, old: 1},
+		"alone: then the successor": {do: func(w *world) {
+			up(w)
+			w.step(input{kind: hPrepare, gen: 2, alone: true})
+			w.exit(1, true)
+		}, state: control.Starting},
+		"alone: the successor takes over": {do: func(w *world) {
+			up(w)
+			w.step(input{kind: hPrepare, gen: 2, alone: true})
+			w.exit(1, true)
+			w.step(input{kind: hReady, inc: 2})
+			w.step(input{kind: hCommit})
+		}, state: control.Ready, cur: 2},
+		"alone: the successor fails": {do: func(w *world) {
+			up(w)
+			w.step(input{kind: hPrepare, gen: 2, alone: true})
+			w.exit(1, true)
+			w.exit(2, false)
+		}, state: control.Starting, cur: 3},
+		"alone: given up while the old one goes": {do: func(w *world) {
+			up(w)
+			w.step(input{kind: hPrepare, gen: 2, alone: true})
+			w.step(input{kind: hAbandon})
+		}, state: control.Draining, old: 1},
+		"without surge: wanted again while it goes": {spec: control.PoolSpec{MaxSurge: control.NoSurge}, do: func(w *world) {
+			up(w)
+			w.step(input{kind: hWant})
+			w.step(input{kind: hWant, want: wantRun})
+		}, state: control.Draining, old: 1},
 		"both die": {do: func(w *world) {
 			up(w)
 			w.step(input{kind: hPrepare, gen: 2})
@@ -229,7 +258,7 @@ func TestBackoffGrows(t *testing.T) {
 // TestModel throws random events at the table and checks after each what must
 // always hold.
 func TestModel(t *testing.T) {
-	specs := []control.PoolSpec{{}, {Policy: control.OnFailure}, {Policy: control.Never}, {MaxOutgoing: 2}, {MaxRestarts: 1}}
+	specs := []control.PoolSpec{{}, {Policy: control.OnFailure}, {Policy: control.Never}, {MaxOutgoing: 2}, {MaxRestarts: 1}, {MaxSurge: control.NoSurge}, {MaxSurge: control.NoSurge, Policy: control.Never}}
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		w := newWorld(specs[seed%uint64(len(specs))], seed%3 == 0)
@@ -269,7 +298,7 @@ func (w *world) random(rnd *rand.Rand) string {
 	case 6:
 		w.step(input{kind: hWant, want: want(rnd.IntN(3))})
 	case 7:
-		w.step(input{kind: hPrepare, gen: w.gen + rnd.IntN(2)})
+		w.step(input{kind: hPrepare, gen: w.gen + rnd.IntN(2), alone: rnd.IntN(3) == 0})
 	case 8:
 		w.step(input{kind: hCommit})
 	case 9:
@@ -310,7 +339,13 @@ func (w *world) broken() string {
 	switch {
 	case w.want != wantRun && (w.cur.some() || w.next.some()):
 		return "not wanted, and not retiring"
-	case w.want == wantRun && w.hold == "" && !w.cur.some() && !w.next.some():
+	case w.pol.MaxSurge < 0 && len(w.alive) > 1:
+		return "two processes overlap in a pool without surge"
+	case w.alone && len(w.old) > 0 && (w.cur.some() || w.next.some()):
+		return "a process runs beside one that must have gone before"
+	case w.coming.gen != 0 && (w.next.some() || !w.alone || len(w.old) == 0):
+		return "a successor is to come and nothing holds it back"
+	case w.want == wantRun && w.hold == "" && !w.cur.some() && !w.next.some() && (len(w.old) == 0 || !w.alone && w.pol.MaxSurge >= 0):
 		return "wanted, nothing holds it back, and nothing runs"
 	case w.hold != "" && w.cur.some():
 		return "held back and running"

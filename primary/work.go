@@ -164,8 +164,24 @@ func (l *loop) reload(r control.ReloadRequest, owner string) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, p := range pools {
+		if err := p.checkSurge(r.MaxSurge); err != nil {
+			return nil, err
+		}
+	}
 	names := strings.Join(r.Pools, " ")
 	return l.cycle("reload", names, owner, pools, r)
+}
+
+// checkSurge refuses a reload that a pool cannot do.
+func (p *pool) checkSurge(n int) error {
+	switch {
+	case n > 0 && p.spec.MaxSurge < 0:
+		return &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("the workers of %s must not overlap: leave out --max-surge", p.spec.Name)}
+	case n < 0 && p.spec.MaxOutgoing > 0:
+		return &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("sessions of %s outlive a reload: --max-surge must be 1 or more", p.spec.Name)}
+	}
+	return nil
 }
 
 func autoWorkers() int { return runtime.GOMAXPROCS(0) }

@@ -6,6 +6,7 @@
 //
 //	exit      end at once with the status that the file holds
 //	unready   never become ready
+//	alone     end with 7 while another process of the slot lives
 //	deaf      finish neither when asked to drain nor on TERM
 //	child     start a child that ignores TERM and has the worker's output
 //
@@ -26,7 +27,7 @@ import (
 
 type options struct {
 	dir, listen, admin, policy, share, hash string
-	workers, maxRestarts                    int
+	workers, maxRestarts, maxSurge          int
 	lostAfter, drain, killAfter             time.Duration
 }
 
@@ -40,6 +41,7 @@ func main() {
 	flag.StringVar(&o.hash, "password-hash", "", "")
 	flag.IntVar(&o.workers, "workers", 3, "")
 	flag.IntVar(&o.maxRestarts, "max-restarts", 0, "")
+	flag.IntVar(&o.maxSurge, "max-surge", 0, "")
 	flag.DurationVar(&o.lostAfter, "lost-after", 0, "")
 	flag.DurationVar(&o.drain, "drain", 0, "")
 	flag.DurationVar(&o.killAfter, "kill-after", 0, "")
@@ -54,7 +56,7 @@ func main() {
 func (o options) app() norestart.App {
 	app := norestart.App{Name: "faulty", Dir: o.dir, Pools: []norestart.Pool{{
 		Name: "web", Workers: o.workers, Listen: []string{"tcp://" + o.listen}, Run: serve,
-		Policy: control.Policy(o.policy), Share: o.share, MaxRestarts: o.maxRestarts,
+		Policy: control.Policy(o.policy), Share: o.share, MaxRestarts: o.maxRestarts, MaxSurge: o.maxSurge,
 		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, LameDuck: 200 * time.Millisecond,
 	}}}
 	if o.hash != "" {

@@ -27,6 +27,11 @@ func serve(ctx context.Context, w *worker.Worker) error {
 		}
 		os.Exit(status)
 	}
+	if _, ok := asked("alone", w.Slot()); ok {
+		if err := alone(w.Slot()); err != nil {
+			return err
+		}
+	}
 	if _, ok := asked("child", w.Slot()); ok {
 		if err := child(); err != nil {
 			return err
