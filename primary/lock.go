@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrTaken is what whoever finds a primary in the state directory gets.
+var ErrTaken = errors.New("another primary runs here already")
+
 // takeState makes this process the one primary of the state directory. The
 // lock (flock(2)) is in the state directory, not in the run directory, which
 // somebody may delete while a primary runs. It is held by the descriptor: the
@@ -25,7 +28,7 @@ func takeState(cfg Config) (*os.File, error) {
 	err = lock(f)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		first, _ := io.ReadAll(io.LimitReader(f, 32))
-		err = fmt.Errorf("%s: another primary runs here already: pid %s", cfg.State, strings.TrimSpace(string(first)))
+		err = fmt.Errorf("%s: %w: pid %s", cfg.State, ErrTaken, strings.TrimSpace(string(first)))
 		return nil, errors.Join(err, f.Close())
 	}
 	if err == nil {

@@ -41,6 +41,10 @@ type poolRecord struct {
 	Failure     string             `cbor:"failure,omitempty"`
 	Generations []generationRecord `cbor:"generations"`
 	Seats       []seatRecord       `cbor:"seats"`
+	// Drain and Kill are how long a worker has from a TERM to the next, and from
+	// there to KILL, if the cluster is ended without a primary.
+	Drain time.Duration `cbor:"drain,omitempty"`
+	Kill  time.Duration `cbor:"kill,omitempty"`
 }
 
 type generationRecord struct {
@@ -259,6 +263,7 @@ func idList(seats []*seat) []string {
 
 func (p *pool) record() poolRecord {
 	r := poolRecord{Name: p.spec.Name, Target: p.target, Gen: p.gen, LastGen: p.lastGen, Failure: p.failure}
+	r.Drain, r.Kill = p.spec.LameDuck+p.spec.DrainTimeout, p.spec.KillAfter
 	for _, g := range p.generations {
 		dev, ino := g.binary.Identity()
 		r.Generations = append(r.Generations, generationRecord{g.number, g.binary.Path(), dev, ino, g.argv, g.env, g.dir, g.since, g.burned, g.kept})
@@ -357,12 +362,17 @@ func (l *loop) persist(lasting bool) {
 	}
 }
 
-// depart leaves the record of a cluster that was stopped on purpose.
-func (l *loop) depart() {
-	r := l.record()
+// stopped is the record of the same cluster with nothing left of it.
+func (r record) stopped() record {
 	r.Stopped, r.Jobs = true, nil
+	r.Pools = slices.Clone(r.Pools)
 	for i := range r.Pools {
 		r.Pools[i].Seats = nil
 	}
-	_ = l.saver.write(r, true) // processes that have gone are found to have gone without it, too
+	return r
+}
+
+// depart leaves the record of a cluster that was stopped on purpose.
+func (l *loop) depart() {
+	_ = l.saver.write(l.record().stopped(), true) // processes that have gone are found to have gone without it, too
 }

@@ -15,6 +15,8 @@ const (
 	statusOK     = 0
 	statusFailed = 1
 	statusUsage  = 2
+	// statusCancelled is of a command that was interrupted.
+	statusCancelled = 130
 )
 
 func main() {
@@ -32,6 +34,7 @@ type streams struct {
 func subcommands() []func(streams) *cobra.Command {
 	return []func(streams) *cobra.Command{
 		ctlCommand,
+		stopCommand,
 		userCommand,
 		versionCommand,
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ticksPerSecond is the unit of times in /proc: USER_HZ, 100 on every Linux
@@ -18,6 +20,13 @@ const ticksPerSecond = 100
 func StartTime(pid int) (uint64, error) {
 	s, err := readStat(pid)
 	return s.started, err
+}
+
+// Ended tells whether the process pid has ended, be it that nobody has reaped it
+// yet. The caller makes sure that pid is still who it means.
+func Ended(pid int) bool {
+	s, err := readStat(pid)
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) || err == nil && s.ended
 }
 
 // ReadUsage tells what the process pid uses. The caller makes sure that pid is
@@ -35,6 +44,7 @@ func ReadUsage(pid int) (Usage, error) {
 
 // stat is what we read of /proc/PID/stat.
 type stat struct {
+	ended   bool   // field 3, state: zombie or dead
 	group   int    // field 5, pgrp
 	ticks   uint64 // fields 14 and 15, utime and stime
 	started uint64 // field 22, starttime
@@ -64,6 +74,7 @@ func parseStat(b []byte) (stat, error) {
 		return stat{}, errStat
 	}
 	field := func(n int) string { return string(fields[n-3]) }
+	ended := field(3) == "Z" || field(3) == "X"
 	group, err0 := strconv.ParseInt(field(5), 10, 32)
 	utime, err1 := strconv.ParseUint(field(14), 10, 62)
 	stime, err2 := strconv.ParseUint(field(15), 10, 62)
@@ -72,5 +83,5 @@ func parseStat(b []byte) (stat, error) {
 	if err := errors.Join(err0, err1, err2, err3, err4); err != nil {
 		return stat{}, fmt.Errorf("%w: %w", errStat, err)
 	}
-	return stat{group: int(group), ticks: utime + stime, started: started, pages: pages}, nil
+	return stat{ended: ended, group: int(group), ticks: utime + stime, started: started, pages: pages}, nil
 }

@@ -28,6 +28,17 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+func TestEnded(t *testing.T) {
+	for state, want := range map[string]bool{"R": false, "S": false, "T": false, "Z": true, "X": true} {
+		if s, err := parseStat([]byte("42 (app) " + state + statTail[2:])); err != nil || s.ended != want {
+			t.Errorf("state %s: ended %t, %v; want %t", state, s.ended, err, want)
+		}
+	}
+	if Ended(os.Getpid()) || !Ended(1<<22+1) {
+		t.Error("we live, and nobody has a pid above the highest")
+	}
+}
+
 func TestStartTimeOfNobody(t *testing.T) {
 	if _, err := StartTime(1<<22 + 1); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("start time of a pid above the highest: %v", err)
