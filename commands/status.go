@@ -46,6 +46,9 @@ func (c *Call) statusPage(s control.Status, trouble []string, now time.Time) str
 		if p.LastFailure != "" {
 			fmt.Fprintf(&b, "%s: %s\n", Safe(p.Name), Safe(p.LastFailure))
 		}
+		if len(p.Differs) > 0 {
+			fmt.Fprintf(&b, "%s: configuration differs, %s: reload\n", Safe(p.Name), Safe(strings.Join(p.Differs, ", ")))
+		}
 	}
 	return b.String()
 }

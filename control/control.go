@@ -105,6 +105,9 @@ type PoolStatus struct {
 	// LastFailure is why the pool is not as it should be, in one line; empty
 	// when it is.
 	LastFailure string `json:"last_failure,omitempty"`
+	// Differs is what a reload would change beside the processes: "binary",
+	// "arguments", "environment (NAME, …)", "directory", "address", "settings".
+	Differs []string `json:"differs,omitempty"`
 }
 
 // State is the state of a slot.

@@ -73,13 +73,16 @@ func (j *job) value() control.Job {
 
 // Status implements [control.Control].
 func (a as) Status(ctx context.Context) (control.Status, error) {
+	onDisk := a.p.cfg.onDisk()
 	return ask(ctx, a.p, func(l *loop) (control.Status, error) {
 		st := control.Status{
 			Name: l.cfg.Spec.Name, Version: l.cfg.Version, Admin: l.admin(), Jobs: []control.Job{},
 			Primary: &control.Primary{PID: l.cfg.PID, Since: l.since},
 		}
 		for _, p := range l.pools {
-			st.Pools = append(st.Pools, p.status())
+			ps := p.status()
+			ps.Differs = p.differs(l.cfg, onDisk)
+			st.Pools = append(st.Pools, ps)
 		}
 		for _, j := range l.running() {
 			st.Jobs = append(st.Jobs, j.value())

@@ -77,7 +77,7 @@ func (p *pool) drop() {
 // and slot. A listener that the earlier primary did not have is opened. The
 // rest belongs to listeners that there are no more.
 func (p *pool) regroup(all []ipc.Socket) (groups []*inherit.Group, rest []ipc.Socket, err error) {
-	var names []string
+	var names, addrs []string
 	for i, addr := range p.spec.Listen {
 		listen, err := inherit.Parse(addr)
 		if err != nil {
@@ -90,17 +90,41 @@ func (p *pool) regroup(all []ipc.Socket) (groups []*inherit.Group, rest []ipc.So
 		}
 		var g *inherit.Group
 		if len(fds) > 0 {
-			g, err = inherit.Restore(listen, p.spec.Share, fds)
+			g, addr, err = p.restoreGroup(addr, name, fds)
 		} else {
 			g, err = inherit.Open(listen, p.spec.Share)
 		}
 		if err != nil {
 			return nil, nil, err
 		}
-		groups, names = append(groups, g), append(names, name)
+		groups, names, addrs = append(groups, g), append(names, name), append(addrs, addr)
 	}
-	p.names = names
+	p.names, p.addrs = names, addrs
 	return groups, slices.DeleteFunc(all, func(s ipc.Socket) bool { return slices.Contains(names, s.Name) }), nil
+}
+
+// restoreGroup makes a group of sockets that listen on an address, or on the one
+// that the earlier primary had for this listener: a new address is opened by the
+// next reload.
+func (p *pool) restoreGroup(addr, name string, fds []int) (*inherit.Group, string, error) {
+	listen, err := inherit.Parse(addr)
+	if err != nil {
+		return nil, "", err
+	}
+	g, err := inherit.Restore(listen, p.spec.Share, fds)
+	if err == nil {
+		return g, addr, nil
+	}
+	for i, before := range p.addrs {
+		old, parseErr := inherit.Parse(before)
+		if parseErr != nil || listenerName(old.Name, p.spec.Name, i) != name {
+			continue
+		}
+		if g, restoreErr := inherit.Restore(old, p.spec.Share, fds); restoreErr == nil {
+			return g, before, nil
+		}
+	}
+	return nil, "", err
 }
 
 // inOrder are the descriptors of one listener by slot.

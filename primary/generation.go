@@ -25,8 +25,9 @@ type generation struct {
 	env    []string
 	dir    string
 	since  time.Time
-	burned bool   // given up: nobody rolls back to it
-	kept   string // a file of the state directory that is the binary; empty: none could be made
+	burned bool      // given up: nobody rolls back to it
+	kept   string    // a file of the state directory that is the binary; empty: none could be made
+	made   *settings // nil: not known
 }
 
 func (g *generation) close() { _ = g.binary.Close() } // only a descriptor
@@ -118,6 +119,7 @@ func (p *pool) generation(number int) *generation {
 // adoptGeneration adds a generation and forgets the oldest that no slot runs.
 func (l *loop) adoptGeneration(p *pool, g *generation) {
 	p.lastGen, g.number = p.lastGen+1, p.lastGen+1
+	g.made = settingsOf(p.spec)
 	p.generations = append(p.generations, g)
 	if err := g.keep(l.cfg.State, p.spec.Name); err != nil {
 		l.tell(control.Event{Kind: "pool.trouble", Text: fmt.Sprintf("pool %s: %v", p.spec.Name, err)})

@@ -24,12 +24,21 @@ func (c *cycle) left(l *loop, j *job, ch *change) bool {
 	if ch.told && c.pool.spec.MaxOutgoing > 0 {
 		return true // lasting sessions are not waited for
 	}
-	if !ch.told && !ch.overdue && time.Since(ch.since) >= closeTimeout {
+	if !ch.told && !ch.overdue && time.Since(ch.since) >= c.closeWait(r) {
 		ch.overdue = true
-		ch.seat.note(ch.old, fmt.Sprintf("did not stop accepting within %v", closeTimeout))
+		ch.seat.note(ch.old, fmt.Sprintf("did not stop accepting within %v", c.closeWait(r)))
 		ch.seat.signal(ch.old, sigKill)
 	}
 	return false
+}
+
+// closeWait is longer for one whose sockets nobody else takes over: it accepts
+// what waits there first.
+func (c *cycle) closeWait(r *run) time.Duration {
+	if c.pool.leaves(r) {
+		return closeTimeout + c.pool.spec.LameDuck
+	}
+	return closeTimeout
 }
 
 // tell prints the slot's line: no new connection reaches the old process now.

@@ -179,7 +179,7 @@ func (l *loop) drain(s *seat, a action) {
 	if r == nil {
 		return
 	}
-	d := ipc.Drain{Linger: a.linger && !l.stopping, LameDuck: s.pool.spec.LameDuck, Final: a.final || l.stopping}
+	d := ipc.Drain{Linger: (a.linger || s.pool.leaves(r)) && !l.stopping, LameDuck: s.pool.spec.LameDuck, Final: a.final || l.stopping}
 	switch {
 	case s.pool.spec.MaxOutgoing == 0:
 		d.Deadline = s.pool.spec.LameDuck + s.pool.spec.DrainTimeout

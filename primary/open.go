@@ -127,7 +127,7 @@ func (p *Primary) openPool(l *loop, spec control.PoolSpec, r *record) error {
 // sure that each slot has its sockets.
 func (p *pool) listen() error {
 	if len(p.groups) == 0 {
-		p.names = nil
+		p.names, p.addrs = nil, nil
 	}
 	for i, addr := range p.spec.Listen {
 		if i < len(p.groups) {
@@ -143,6 +143,7 @@ func (p *pool) listen() error {
 		}
 		p.groups = append(p.groups, group)
 		p.names = append(p.names, listenerName(listen.Name, p.spec.Name, i))
+		p.addrs = append(p.addrs, addr)
 	}
 	if err := p.grow(max(p.target, 1)); err != nil {
 		return fmt.Errorf("pool %s: %w", p.spec.Name, err)

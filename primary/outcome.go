@@ -13,6 +13,9 @@ func (c *cycle) end(l *loop, j *job) {
 	if g := c.to; g != nil {
 		g.burned = c.cause != ""
 	}
+	if c.back {
+		c.pool.dropFormer()
+	}
 	what := "nothing was changed"
 	switch mixed := c.mix(); {
 	case c.counted > 0:

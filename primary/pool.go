@@ -16,10 +16,10 @@ type pool struct {
 	spec       control.PoolSpec
 	target     int
 	configured int
-	names      []string // of the listeners, beside groups
-	groups     []*inherit.Group
-	steered    []int // the slots that new connections go to now
-	refused    error // why the kernel does not steer
+	listeners                           // what new workers accept on
+	former     *listeners               // what workers of another generation accept on; nil: the same
+	steered    map[*inherit.Group][]int // the slots that new connections go to now
+	refused    error                    // why the kernel does not steer
 
 	seats       []*seat
 	generations []*generation // kept ones, oldest first
@@ -45,27 +45,6 @@ func (p *pool) count(state control.State) int {
 
 func (p *pool) idle() bool {
 	return !slices.ContainsFunc(p.seats, func(s *seat) bool { return !s.idle() })
-}
-
-// steer sends new connections to the slots that can serve them: those with a
-// ready worker that has not missed its beats.
-func (p *pool) steer(l *loop) {
-	var live []int
-	for i, s := range p.seats {
-		if s.takesWork() {
-			live = append(live, i)
-		}
-	}
-	if len(live) == 0 || slices.Equal(live, p.steered) || l.stopping {
-		return // with nobody ready, those that were will be first again
-	}
-	p.steered = live
-	for _, g := range p.groups {
-		if err := g.Steer(live); err != nil && (p.refused == nil || p.refused.Error() != err.Error()) {
-			p.refused = err
-			l.tell(control.Event{Kind: "pool.trouble", Text: fmt.Sprintf("pool %s: steer connections: %v", p.spec.Name, err)})
-		}
-	}
 }
 
 // grow makes sure that the first n slots have their sockets.
@@ -123,19 +102,11 @@ func (p *pool) share(listener, from, to int) {
 	fds := p.groups[listener].FDs()[from:to]
 	for _, s := range p.seats {
 		for _, r := range s.runs {
-			if r.conv != nil {
+			if r.conv != nil && r.acceptsOn(p.groups[listener]) {
 				r.conv.pass(outgoing{kind: ipc.TypeSockets, body: m, fds: fds})
 			}
 		}
 	}
-}
-
-// unlisten closes the primary's own copies: the port refuses from now on.
-func (p *pool) unlisten() {
-	for _, g := range p.groups {
-		_ = g.Close() // the process ends soon and closes what is left
-	}
-	p.groups = nil
 }
 
 func (p *pool) status() control.PoolStatus {
@@ -183,9 +154,10 @@ func workerID(pool string, slot int) string { return fmt.Sprintf("%s/%d", pool, 
 // visible tells whether the slot is worth a line: in the target, or not yet empty.
 func (s *seat) visible() bool { return s.index < s.pool.target || !s.idle() }
 
-// takesWork tells whether some process of the slot accepts connections.
-func (s *seat) takesWork() bool {
-	return s.serving(s.cur) || s.serving(s.next)
+// takesWork tells whether some process of the slot accepts connections from
+// these sockets.
+func (s *seat) takesWork(g *inherit.Group) bool {
+	return s.serving(s.cur) && s.runs[s.cur.inc].acceptsOn(g) || s.serving(s.next) && s.runs[s.next.inc].acceptsOn(g)
 }
 
 func (s *seat) serving(p process) bool {

@@ -41,6 +41,7 @@ type poolRecord struct {
 	Failure     string             `cbor:"failure,omitempty"`
 	Generations []generationRecord `cbor:"generations"`
 	Seats       []seatRecord       `cbor:"seats"`
+	Listen      []string           `cbor:"listen,omitempty"` // what its workers accept on
 	// Drain and Kill are how long a worker has from a TERM to the next, and from
 	// there to KILL, if the cluster is ended without a primary.
 	Drain time.Duration `cbor:"drain,omitempty"`
@@ -58,6 +59,7 @@ type generationRecord struct {
 	Since  time.Time `cbor:"since"`
 	Burned bool      `cbor:"burned,omitempty"`
 	Kept   string    `cbor:"kept,omitempty"`
+	Made   *settings `cbor:"made,omitempty"`
 }
 
 type seatRecord struct {
@@ -263,10 +265,11 @@ func idList(seats []*seat) []string {
 
 func (p *pool) record() poolRecord {
 	r := poolRecord{Name: p.spec.Name, Target: p.target, Gen: p.gen, LastGen: p.lastGen, Failure: p.failure}
+	r.Listen = p.addrs
 	r.Drain, r.Kill = p.spec.LameDuck+p.spec.DrainTimeout, p.spec.KillAfter
 	for _, g := range p.generations {
 		dev, ino := g.binary.Identity()
-		r.Generations = append(r.Generations, generationRecord{g.number, g.binary.Path(), dev, ino, g.argv, g.env, g.dir, g.since, g.burned, g.kept})
+		r.Generations = append(r.Generations, generationRecord{g.number, g.binary.Path(), dev, ino, g.argv, g.env, g.dir, g.since, g.burned, g.kept, g.made})
 	}
 	for _, s := range p.seats {
 		r.Seats = append(r.Seats, s.record())

@@ -21,7 +21,9 @@ type cycle struct {
 	to       *generation // to be adopted when the cycle begins; nil: replace by the same
 	request  control.ReloadRequest
 	begun    bool
-	from, by int // generations
+	moved    bool // new workers accept on other addresses than the old
+	back     bool // no more: those of the old again
+	from, by int  // generations
 
 	waiting []*seat       // not touched yet
 	doing   []*change     // successor being prepared
@@ -64,6 +66,9 @@ func (w *reload) advance(l *loop, j *job) {
 		c := w.todo[0]
 		if !c.begun {
 			if err := c.begin(l, j); err != nil {
+				for _, never := range w.todo[1:] {
+					never.drop()
+				}
 				l.finish(j, control.JobFailed, err.Error())
 				return
 			}
@@ -106,6 +111,11 @@ func (c *cycle) begin(l *loop, j *job) error {
 	if c.to != nil {
 		l.adoptGeneration(c.pool, c.to)
 		c.by = c.to.number
+		var err error
+		if c.moved, err = c.pool.relisten(); err != nil {
+			c.to.burned = true
+			return err
+		}
 	}
 	if c.waiting == nil {
 		c.waiting = cyclable(c.pool)
@@ -297,6 +307,10 @@ func (c *cycle) abort(l *loop, j *job) {
 		c.refill(ch)
 	}
 	c.doing = nil
+	if c.moved && !c.request.Keep {
+		c.moved, c.back = false, true
+		c.pool.swapBack()
+	}
 	if c.request.Keep || len(c.changed) == 0 || c.to == nil {
 		return
 	}
@@ -315,6 +329,7 @@ func (c *cycle) succeed() {
 	}
 	c.pool.gen = c.by
 	c.pool.failure = ""
+	c.pool.dropFormer()
 	for _, s := range c.pool.seats {
 		if !s.cur.some() {
 			s.gen = c.by

@@ -16,7 +16,7 @@ import (
 
 // restore makes a pool of what a record says and of what still lives.
 func (l *loop) restore(p *pool, r poolRecord, sameBoot bool) error {
-	p.lastGen, p.failure = r.LastGen, r.Failure
+	p.lastGen, p.failure, p.addrs = r.LastGen, r.Failure, r.Listen
 	survivors := 0
 	for i, sr := range r.Seats {
 		s := newSeat(p, i)
@@ -184,7 +184,7 @@ func (p *pool) restoreGenerations(r poolRecord, im *image) {
 			continue // nothing of it is left
 		}
 		p.generations = append(p.generations, &generation{
-			number: g.Number, binary: b, argv: g.Argv, env: g.Env, dir: g.Dir, since: g.Since, burned: g.Burned, kept: g.Kept,
+			number: g.Number, binary: b, argv: g.Argv, env: g.Env, dir: g.Dir, since: g.Since, burned: g.Burned, kept: g.Kept, made: g.Made,
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 	"github.com/norestart/norestart/internal/launch"
 	"github.com/norestart/norestart/internal/proc"
@@ -51,10 +53,11 @@ type run struct {
 	beat    ipc.Beat
 	heard   time.Time // of the last beat
 	silent  bool
-	gone    bool // reaped, but that is taken in only when its pool is complete
-	closed  bool // accepts no more connections
-	leaving bool // it ends by itself
-	early   bool // it said that it is ready before we knew that it runs
+	gone    bool             // reaped, but that is taken in only when its pool is complete
+	closed  bool             // accepts no more connections
+	leaving bool             // it ends by itself
+	groups  []*inherit.Group // what it accepts on; nil: whatever there is
+	early   bool             // it said that it is ready before we knew that it runs
 	drained *ipc.Drained
 	reason  string // why we ended it
 	timers  []*time.Timer
@@ -101,7 +104,7 @@ type spawner struct {
 
 // start begins a process of a slot; how it went comes as events.
 func (l *loop) start(s *seat, inc uint64, gen int) {
-	s.runs[inc] = &run{inc: inc, number: gen, since: time.Now()}
+	s.runs[inc] = &run{inc: inc, number: gen, since: time.Now(), groups: slices.Clone(s.pool.groups)}
 	g := s.pool.generation(gen)
 	boot := l.boot(s, inc, gen)
 	var fds []int
