@@ -109,7 +109,7 @@ func (b *Binary) ExecPath() string {
 	return b.fdPath()
 }
 
-func (b *Binary) fdPath() string { return "/proc/self/fd/" + strconv.Itoa(b.fd) }
+func (b *Binary) fdPath() string { return fdDir + strconv.Itoa(b.fd) }
 
 var (
 	errNotRegular    = errors.New("not a regular file")

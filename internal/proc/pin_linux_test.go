@@ -65,6 +65,38 @@ func TestPinnedBinaryStaysTheSame(t *testing.T) {
 	}
 }
 
+// The number of the pinned file's descriptor may be that of one of the child's.
+func TestPinnedBinaryStartsWithManyFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app")
+	install(t, path, "")
+	b, err := Pin(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	files := make([]int, b.FD()+40)
+	for i := range files {
+		files[i] = int(null.Fd())
+	}
+	before := openFiles(t)
+	c := startCommand(t, NewOS(), Command{Path: b.ExecPath(), Argv: []string{"app"}, Env: []string{roleVariable + "=pinned", atOnce}, Files: files})
+	if got, want := c.line(t), path+" (deleted)"; got != want {
+		t.Errorf("child runs %q, want %q", got, want)
+	}
+	<-c.Wait()
+	if after := openFiles(t); after > before+2 { // our ends of its input and output
+		t.Errorf("%d descriptors are open, %d were before", after, before)
+	}
+}
+
 func TestPinSelf(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

@@ -77,8 +77,13 @@ func fork(c Command) (pid, pidfd int, err error) {
 	for i, fd := range c.Files {
 		files[i] = uintptr(fd)
 	}
+	path, closeCopy, err := outOfTheWay(c)
+	if err != nil {
+		return 0, -1, err
+	}
+	defer closeCopy()
 	pidfd = -1
-	pid, err = syscall.ForkExec(c.Path, c.Argv, &syscall.ProcAttr{
+	pid, err = syscall.ForkExec(path, c.Argv, &syscall.ProcAttr{
 		Dir:   c.Dir,
 		Env:   c.Env,
 		Files: files,
