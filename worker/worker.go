@@ -258,11 +258,15 @@ func (w *Worker) beat() {
 	}
 }
 
-// signals: TERM asks to drain, a second one cuts.
+// signals: TERM asks to drain, a second one cuts. HUP does nothing but what the
+// application wants of it: the kernel sends it, with CONT, to a worker that is
+// stopped while its primary ends (setpgid(2)), and it would end the worker.
 func (w *Worker) signals() {
-	c := make(chan os.Signal, 2)
+	c, hup := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM)
 	defer signal.Stop(c)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	for {
 		select {
 		case <-w.hard.Done():
