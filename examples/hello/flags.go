@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/norestart/norestart/control"
 )
@@ -15,6 +16,8 @@ type flags struct {
 	listen, dir string
 	workers     int
 	h2c         bool
+	accessLog   string
+	lostAfter   time.Duration
 	adminHost   string
 	adminPort   int
 }
@@ -30,6 +33,8 @@ func parseFlags() flags {
 	fs.StringVar(&workers, "workers", workers, "number of workers, or auto: one a processor")
 	fs.StringVar(&f.dir, "dir", "", "run and state directory (default: the standard places)")
 	fs.BoolVar(&f.h2c, "h2c", false, "speak HTTP/2 without TLS, too")
+	fs.StringVar(&f.accessLog, "access-log", "", "file for a line at the beginning and at the end of each connection and request")
+	fs.DurationVar(&f.lostAfter, "lost-after", control.DefaultLostAfter, "replace a worker that has been silent for so long")
 	err := fs.Parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		os.Exit(0)
@@ -58,6 +63,9 @@ func (f *flags) finish(rest []string, admin, workers string) (err error) {
 	}
 	if f.adminPort == 0 {
 		f.adminPort = -1 // any free one
+	}
+	if f.lostAfter <= 0 {
+		return fmt.Errorf("--lost-after %v: must be longer than that", f.lostAfter)
 	}
 	if workers == "auto" {
 		f.workers = control.Auto

@@ -16,7 +16,8 @@ func main() {
 		Dir:  f.dir,
 		Pools: []norestart.Pool{{
 			Name: "web", Workers: f.workers, Listen: []string{"tcp://" + f.listen},
-			Policy: control.OnFailure, Grant: control.GrantReload, Run: web{h2c: f.h2c}.serve,
+			Policy: control.OnFailure, Grant: control.GrantReload, LostAfter: f.lostAfter,
+			Run: web{h2c: f.h2c, accessLog: f.accessLog}.serve,
 		}},
 		Shell: &shell.Config{
 			Host: f.adminHost, Port: f.adminPort,

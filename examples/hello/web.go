@@ -16,7 +16,10 @@ import (
 )
 
 // web is what each worker of the pool does.
-type web struct{ h2c bool }
+type web struct {
+	h2c       bool
+	accessLog string // file; empty: none
+}
 
 func (h web) serve(ctx context.Context, w *worker.Worker) error {
 	ctx, quit := context.WithCancel(ctx)
@@ -39,6 +42,13 @@ func (h web) serve(ctx context.Context, w *worker.Worker) error {
 	srv := &http.Server{Handler: h.handler(ctx, w, &count), ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(h.h2c)
+	if h.accessLog != "" {
+		file, err := logAccess(srv, w, h.accessLog)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+	}
 	return w.ServeHTTP(ctx, srv, ln)
 }
 
