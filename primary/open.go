@@ -114,9 +114,10 @@ func (p *Primary) openPool(l *loop, spec control.PoolSpec, r *record) error {
 		return nil
 	}
 	err := pl.listen()
-	if errors.Is(err, unix.EADDRINUSE) && r == nil && l.before > 0 {
-		// There is no record, but there have been primaries: perhaps workers
-		// of the last one hold the address, and give it back.
+	if errors.Is(err, unix.EADDRINUSE) && (r == nil || !r.Stopped) && l.before > 0 {
+		// There is no record, or it knows of nobody who lives, as one from
+		// before the disk was full. But there have been primaries: perhaps
+		// workers of the last one hold the address, and give it back.
 		pl.gathering = &gathering{until: time.Now().Add(blindTimeout), blind: true}
 		return nil
 	}
