@@ -2,7 +2,7 @@
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build demo test check format vet lint fuzz tidy docs bench clean
+.PHONY: help build demo test check format vet lint fuzz tidy docs bench chaos clean
 .DEFAULT_GOAL := help
 
 help: ## print this
@@ -48,6 +48,10 @@ docs: ## write docs/commands.md anew
 
 bench: ## measure the rows of docs/benchmarks.md
 	$(GO) run ./internal/bench
+
+CHAOS ?= 5m
+chaos: ## do everything bad to a cluster under load, for CHAOS (5m, or 1h)
+	$(GO) run ./internal/chaos -for $(CHAOS) $(if $(SEED),-seed $(SEED))
 
 clean: ## remove what build made
 	rm -rf bin

@@ -35,6 +35,8 @@ var lattice = []row{
 	{".", []string{"*"}, ""},
 	{"cmd/...", []string{"*"}, ""},
 	{"internal/bench", []string{"*"}, ""}, // a command: it measures the whole
+	{"internal/chaos", []string{"*"}, ""}, // a command: it torments the whole
+	{"internal/chaos/lossy", public, "the application that chaos finds fault with is one like any other"},
 	{"internal/e2e/faulty", public, "the application of the transcripts is one like any other"},
 	{"examples/...", public, "an example does only what a user of the library can do"},
 	{"worker/workertest", public, "it helps to test programs of users, who have only the public packages"},

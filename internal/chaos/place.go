@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
+	"github.com/norestart/norestart/internal/ipc"
+)
+
+// diskSize is that of the disk with the state and the program: room for the
+// programs of some generations, and soon full.
+const diskSize = "192m"
+
+// place is where a cluster lives. A disk of its own holds the program and the
+// state; what chaos itself needs is beside it.
+type place struct {
+	root      string
+	mounted   bool
+	norestart string
+	images    []string // programs that work, each a file of its own
+	broken    map[string]string
+	clock     *clock
+	client    *ipc.Client
+	leftOut   []string // what this machine does not allow, for the summary
+
+	web, admin string // addresses, once they are known
+}
+
+func (p *place) disk() string       { return filepath.Join(p.root, "disk") }
+func (p *place) state() string      { return filepath.Join(p.disk(), "state") }
+func (p *place) program() string    { return filepath.Join(p.disk(), "hello") }
+func (p *place) accessPath() string { return filepath.Join(p.root, "access") }
+func (p *place) console() string    { return filepath.Join(p.root, "console") }
+func (p *place) key() string        { return filepath.Join(p.root, "key") }
+func (p *place) sshConfig() string  { return filepath.Join(p.root, "ssh_config") }
+
+func newPlace(ctx context.Context, o options) (*place, error) {
+	root, err := os.MkdirTemp("", "norestart-chaos-")
+	if err != nil {
+		return nil, err
+	}
+	p := &place{root: root}
+	p.client = &ipc.Client{Dial: func(ctx context.Context) (*net.UnixConn, error) {
+		return inherit.DialUnix(ctx, filepath.Join(p.state(), ipc.CtlSocket))
+	}}
+	if err := p.furnish(ctx, o); err != nil {
+		return nil, errors.Join(err, p.remove())
+	}
+	return p, nil
+}
+
+func (p *place) furnish(ctx context.Context, o options) (err error) {
+	if err := os.Mkdir(p.disk(), 0o700); err != nil {
+		return err
+	}
+	if err := unix.Mount("none", p.disk(), "tmpfs", 0, "mode=700,size="+diskSize); err == nil {
+		p.mounted = true
+	} else {
+		p.leftOut = append(p.leftOut, fmt.Sprintf("left out: a full disk: mount a tmpfs: %v (run as root)", err))
+	}
+	if err := os.Mkdir(p.state(), 0o700); err != nil {
+		return err
+	}
+	if p.clock, err = newClock(filepath.Join(p.root, "clock")); err != nil {
+		return err
+	}
+	if err := p.build(ctx, o); err != nil {
+		return err
+	}
+	if err := p.call(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", p.key()); err != nil {
+		return err
+	}
+	return p.call(ctx, p.norestart, "user", "add", "admin", "--role", "admin", "--no-password", "--key", p.key()+".pub", "--dir", p.state())
+}
+
+// call runs a program that has to do its work.
+func (p *place) call(ctx context.Context, words ...string) error {
+	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, out)
+	}
+	return nil
+}
+
+// environ marks every process of the cluster, so that one that is left is
+// found.
+func (p *place) environ() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.root, "LANG=C", p.mark(), clockVariable + "=" + p.clock.path}
+}
+
+func (p *place) mark() string { return "CHAOS_PLACE=" + p.root }
+
+const sshConfig = `Host cluster
+	HostName %s
+	Port %s
+	User admin
+	IdentityFile %s
+	IdentitiesOnly yes
+	BatchMode yes
+	StrictHostKeyChecking yes
+	HostKeyAlias cluster
+	UserKnownHostsFile %s
+	GlobalKnownHostsFile /dev/null
+	ControlPath none
+	ConnectTimeout 30
+	LogLevel ERROR
+`
+
+// settle notes where the cluster listens.
+func (p *place) settle(s control.Status) error {
+	for _, pool := range s.Pools {
+		if pool.Name == webPool && len(pool.Listen) == 1 {
+			p.web = strings.TrimPrefix(pool.Listen[0], "tcp://")
+		}
+	}
+	host, port, err := net.SplitHostPort(s.Admin)
+	if err != nil || p.web == "" {
+		return fmt.Errorf("the cluster tells no addresses: %+v", s)
+	}
+	p.admin = s.Admin
+	key, err := os.ReadFile(filepath.Join(p.state(), "host_key.pub"))
+	if err != nil {
+		return err
+	}
+	known := filepath.Join(p.root, "known_hosts")
+	if err := os.WriteFile(known, []byte("cluster "+string(key)), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(p.sshConfig(), fmt.Appendf(nil, sshConfig, host, port, p.key(), known), 0o600)
+}
+
+// remove kills what is left of the cluster, and removes everything.
+func (p *place) remove() error {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		left, err := marked(p.mark())
+		if err != nil || len(left) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("still there: %v", left)
+		}
+		for _, pid := range left {
+			slay(pid, p.mark())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	var err error
+	if p.clock != nil {
+		err = p.clock.close()
+	}
+	if p.mounted {
+		err = errors.Join(err, unix.Unmount(p.disk(), unix.MNT_DETACH))
+	}
+	return errors.Join(err, os.RemoveAll(p.root))
+}
+
+// known are the files that may stay in the state directory
+// (docs/operations.md).
+var known = []string{
+	"lock", "cluster", "generations", "key", "incarnation", "host_key", "host_key.pub",
+	"tls.key", "tls.crt", "users.toml", "users.toml.lock", "audit.jsonl", "initial-password",
+}
+
+// left tells what a cluster that was stopped has left behind.
+func (p *place) left() []string {
+	var found []string
+	pids, err := marked(p.mark())
+	if err != nil {
+		found = append(found, err.Error())
+	}
+	for _, pid := range pids {
+		found = append(found, fmt.Sprintf("process %d: %s", pid, commandLine(pid)))
+	}
+	for _, address := range []string{p.web, p.admin} {
+		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			found = append(found, "somebody listens on "+address)
+			_ = conn.Close() // it was for that only
+		}
+	}
+	return append(found, p.strangers()...)
+}
+
+// strangers are files that nobody knows.
+func (p *place) strangers() []string {
+	entries, err := os.ReadDir(p.state())
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var found []string
+	for _, e := range entries {
+		if !knows(e.Name()) {
+			found = append(found, "file "+e.Name())
+		}
+	}
+	return found
+}
+
+func knows(name string) bool {
+	for _, k := range known {
+		if k == name {
+			return true
+		}
+	}
+	return false
+}
