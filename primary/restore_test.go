@@ -329,7 +329,7 @@ func TestStray(t *testing.T) {
 			}
 			first := l.seated(0, 11)
 			if name == "who served has gone" {
-				l.pool().Seats[1].Cur = &processRecord{Inc: 10, Gen: 1, PID: 1 << 22, Start: 1, Ready: true}
+				l.pool().Seats[1].Cur = &processRecord{Inc: 10, Gen: 1, PID: 1 << 22, Start: 1}
 			}
 			stray := l.survivor(test.slot, test.gen, 12)
 			refused := soon
