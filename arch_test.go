@@ -40,7 +40,7 @@ var lattice = []row{
 	{"internal/e2e/faulty", public, "the application of the transcripts is one like any other"},
 	{"examples/...", public, "an example does only what a user of the library can do"},
 	{"worker/workertest", public, "it helps to test programs of users, who have only the public packages"},
-	{"shell", []string{"worker", "commands", "control", "internal/ipc", "internal/users"}, "keys and certificates come to the shell in its Host, and it reaches the primary only over IPC"},
+	{"shell", []string{"worker", "commands", "control", "internal/audit", "internal/ipc", "internal/users"}, "keys and certificates come to the shell in its Host, and it reaches the primary only over IPC"},
 	{"agent", []string{"worker", "commands", "control"}, "the agent is a worker like any other"},
 	{"primary", []string{"control", "internal/ipc", "internal/inherit", "internal/launch", "internal/notify", "internal/proc"}, "the primary stays small and dull: what can fail runs in a worker"},
 	{"worker", []string{"control", "internal/ipc", "internal/inherit", "internal/notify"}, "a worker knows the primary only over IPC"},

@@ -2,30 +2,26 @@ package norestart
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/norestart/norestart/certs"
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/audit"
 	"github.com/norestart/norestart/internal/users"
 	"github.com/norestart/norestart/shell"
 	"github.com/norestart/norestart/worker"
 )
 
-// auditFile is the audit log in the state directory.
-const auditFile = "audit.jsonl"
-
 // serveShell is what the shell worker does: it puts together what the admin
 // port needs and serves it.
 func (app App) serveShell(ctx context.Context, w *worker.Worker) error {
-	host, audit, err := app.shellHost(w)
+	host, log, err := app.shellHost(w)
 	if err != nil {
 		return err
 	}
-	defer audit.Close()
+	defer log.Close()
 	s, err := shell.New(*app.Shell, host)
 	if err != nil {
 		return err
@@ -40,7 +36,7 @@ func (app App) serveShell(ctx context.Context, w *worker.Worker) error {
 	return s.Serve(w.Context(), ln, ctx.Done())
 }
 
-func (app App) shellHost(w *worker.Worker) (shell.Host, *os.File, error) {
+func (app App) shellHost(w *worker.Worker) (shell.Host, *audit.Log, error) {
 	state := w.StateDir()
 	h := shell.Host{Name: w.Cluster(), Version: Version, Control: w.Control}
 	key, err := certs.HostKey(state)
@@ -54,30 +50,14 @@ func (app App) shellHost(w *worker.Worker) (shell.Host, *os.File, error) {
 	if h.Users, err = users.Open(filepath.Join(state, users.FileName), nil, certs.CheckAuthorizedKey); err != nil {
 		return h, nil, err
 	}
-	audit, err := os.OpenFile(filepath.Join(state, auditFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	log, err := audit.Open(filepath.Join(state, audit.FileName), audit.Options{})
 	if err != nil {
 		return h, nil, err
 	}
-	h.Audit = auditTo(audit)
+	h.Audit = log.Append
 	h.Local = localCalls(w)
 	h.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-	return h, audit, nil
-}
-
-// auditTo appends records whole, each by one write(2): several shell processes
-// may have the file open.
-func auditTo(f *os.File) func(shell.Record) error {
-	var mu sync.Mutex
-	return func(r shell.Record) error {
-		line, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		_, err = f.Write(append(line, '\n'))
-		return err
-	}
+	return h, log, nil
 }
 
 // localCalls brings the worker's local calls to the shell.

@@ -1,68 +1,18 @@
 package shell
 
 import (
-	"strconv"
-	"time"
-	"unicode/utf8"
+	"github.com/norestart/norestart/internal/audit"
 )
 
 // Record is one line of the audit log.
-type Record struct {
-	Time    time.Time `json:"time"`
-	Event   Event     `json:"event"`
-	Via     string    `json:"via"`               // ssh, tls or ctl
-	Session string    `json:"session,omitempty"` // one per ssh channel, TLS connection or local call
-	User    string    `json:"user,omitempty"`    // quoted as Go does when it is not plain text
-	Key     string    `json:"key,omitempty"`     // fingerprint, SHA256:…
-	From    string    `json:"from,omitempty"`    // address of the peer
-	Role    string    `json:"role,omitempty"`
-	Argv    []string  `json:"argv,omitempty"`
-	// Line is what was typed, quoted, when it could not be parsed into Argv.
-	Line     string   `json:"line,omitempty"`
-	Status   *int     `json:"status,omitempty"`
-	Duration *float64 `json:"duration,omitempty"` // seconds
-	Reason   string   `json:"reason,omitempty"`
-}
+type Record = audit.Record
 
 // Event is what a record tells of.
-type Event string
-
-// The events of the audit log.
-const (
-	EventLogin   Event = "login"
-	EventRefused Event = "refused" // a login, or a connection
-	EventStart   Event = "start"   // of a command; written before it runs
-	EventEnd     Event = "end"     // of a command
-	EventDenied  Event = "denied"  // a command that the role may not run
-	EventInvalid Event = "invalid" // a line that is no command
-	EventDropped Event = "dropped" // a session that was ended by us
-)
-
-// maxAuditText bounds what a peer can put into one field of the log. A user
-// name may be 256 kB long on the wire.
-const maxAuditText = 256
-
-// quoteName returns a name as it is when it is short and plain, else quoted
-// in ASCII, so that nobody writes lines or escape sequences into a log by
-// logging in.
-func quoteName(s string) string {
-	plain := len(s) <= maxAuditText && utf8.ValidString(s)
-	for _, r := range s {
-		plain = plain && strconv.IsPrint(r) && r != '"' && r != '\\'
-	}
-	if plain {
-		return s
-	}
-	if len(s) > maxAuditText {
-		return strconv.QuoteToASCII(s[:maxAuditText]) + "…"
-	}
-	return strconv.QuoteToASCII(s)
-}
+type Event = audit.Event
 
 // audit writes one record and tells whether it is on the log. A failure is
 // logged; who must not go on without a record looks at the error.
 func (s *Server) audit(r Record) error {
-	r.Time = time.Now()
 	err := s.host.Audit(r)
 	if err != nil {
 		s.logf("audit: %v", err)

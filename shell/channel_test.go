@@ -13,6 +13,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/audit"
 )
 
 // One pty-req whose string length is 0xFFFFFFFF: gliderlabs adds 4 to it in 32
@@ -242,8 +243,8 @@ func TestE8_stopped_reader(t *testing.T) {
 	}
 	wait(t, "the command", f.started)
 	wait(t, "the write to fail", f.causes)
-	eventually(t, "the record", func() bool { return len(f.audit.events(EventDropped)) == 1 })
-	if got := f.audit.events(EventDropped)[0]; got.Reason != "stalled reader" || got.User != "viewer" {
+	eventually(t, "the record", func() bool { return len(f.audit.events(audit.EventDropped)) == 1 })
+	if got := f.audit.events(audit.EventDropped)[0]; got.Reason != "stalled reader" || got.User != "viewer" {
 		t.Errorf("audit: %+v", got)
 	}
 }

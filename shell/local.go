@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/audit"
 )
 
 // viaLocal marks the sessions of local callers in the audit log.
@@ -48,6 +49,6 @@ func (s *Server) serveCall(call LocalCall) {
 	})
 	sess.sayWhy(call.Stderr())
 	if err := call.Exit(status); err != nil {
-		s.logf("answer %s: %v", quoteName(call.User()), err)
+		s.logf("answer %s: %v", audit.Quote(call.User()), err)
 	}
 }

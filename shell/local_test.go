@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/audit"
 )
 
 // fakeCall is a command of a local caller.
@@ -58,7 +59,7 @@ func TestLocalCall(t *testing.T) {
 			t.Errorf("%q: status %d, out %q, err %q", tt.args, status, call.out.String(), call.err.String())
 		}
 	}
-	first := f.audit.events(EventStart)[0]
+	first := f.audit.events(audit.EventStart)[0]
 	if first.User != "ctl uid=0 pid=4711" || first.Role != "admin" || first.Via != "ctl" {
 		t.Errorf("audit: %+v", first)
 	}

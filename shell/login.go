@@ -12,6 +12,7 @@ import (
 	gliderssh "github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/norestart/norestart/internal/audit"
 	"github.com/norestart/norestart/internal/users"
 )
 
@@ -151,13 +152,13 @@ func (l *loginState) verified(_ gossh.ConnMetadata, _ gossh.PublicKey, perms *go
 }
 
 func (l *loginState) log(meta gossh.ConnMetadata, method string, err error) {
-	r := Record{Via: "ssh", User: quoteName(meta.User()), From: l.conn.RemoteAddr().String()}
+	r := Record{Via: "ssh", User: audit.Quote(meta.User()), From: l.conn.RemoteAddr().String()}
 	switch {
 	case err == nil:
 		l.conn.loggedIn()
-		r.Event, r.Key, r.Reason = EventLogin, l.proved.key, method
+		r.Event, r.Key, r.Reason = audit.EventLogin, l.proved.key, method
 	case method == "password" || errors.Is(err, errNameChanged):
-		r.Event, r.Reason = EventRefused, method+": "+err.Error()
+		r.Event, r.Reason = audit.EventRefused, method+": "+err.Error()
 		if !l.blamed { // once a connection, as OpenSSH counts
 			l.blamed = true
 			l.conn.slot.penalize(penaltyAuthFail)
@@ -200,7 +201,7 @@ func (c *conn) checkPassword(name string, password []byte) (bool, error) {
 	defer free()
 	ok, err := users.Verify(hash, string(password))
 	if err != nil {
-		c.srv.logf("password of %s: %v", quoteName(name), err)
+		c.srv.logf("password of %s: %v", audit.Quote(name), err)
 		return false, nil
 	}
 	return ok && known, nil

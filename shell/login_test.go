@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/norestart/norestart/internal/audit"
 	"github.com/norestart/norestart/internal/users"
 )
 
@@ -152,7 +153,7 @@ func TestC2_none(t *testing.T) {
 			t.Errorf("%q was let in without proof", user)
 		}
 	}
-	if logins := f.audit.events(EventLogin); len(logins) > 0 {
+	if logins := f.audit.events(audit.EventLogin); len(logins) > 0 {
 		t.Errorf("audit: %+v", logins)
 	}
 }
@@ -169,7 +170,7 @@ func TestC3_key_offered_not_proved(t *testing.T) {
 	if err := f.try(cfg); err != nil {
 		t.Fatal(err)
 	}
-	logins := f.audit.events(EventLogin)
+	logins := f.audit.events(audit.EventLogin)
 	if len(logins) != 1 || logins[0].Key != "" || logins[0].Reason != "password" {
 		t.Errorf("audit: %+v", logins)
 	}
@@ -196,7 +197,7 @@ func TestThreePasswords(t *testing.T) {
 	if err := f.try(cfg); err == nil {
 		t.Error("a fourth password was looked at")
 	}
-	if got := len(f.audit.events(EventLogin)); got != 0 {
+	if got := len(f.audit.events(audit.EventLogin)); got != 0 {
 		t.Errorf("%d logins", got)
 	}
 }
@@ -235,10 +236,10 @@ func TestLoginAudit(t *testing.T) {
 	}
 	ignore := cmpopts.IgnoreFields(Record{}, "Time", "From")
 	want := []Record{
-		{Event: EventRefused, Via: "ssh", User: `"root\nFAKE \x1b[2J"`, Reason: "password: permission denied"},
-		{Event: EventLogin, Via: "ssh", User: "viola", Key: gossh.FingerprintSHA256(f.viola.PublicKey()), Reason: "publickey"},
+		{Event: audit.EventRefused, Via: "ssh", User: `"root\nFAKE \x1b[2J"`, Reason: "password: permission denied"},
+		{Event: audit.EventLogin, Via: "ssh", User: "viola", Key: gossh.FingerprintSHA256(f.viola.PublicKey()), Reason: "publickey"},
 	}
-	got := append(f.audit.events(EventRefused)[:1], f.audit.events(EventLogin)...)
+	got := append(f.audit.events(audit.EventRefused)[:1], f.audit.events(audit.EventLogin)...)
 	if diff := cmp.Diff(want, got, ignore); diff != "" {
 		t.Errorf("B10 (-want +got):\n%s", diff)
 	}
@@ -250,8 +251,8 @@ func TestQuoteName(t *testing.T) {
 		"a\nb": `"a\nb"`, "\x1b]0;x\a": `"\x1b]0;x\a"`, "\xff": `"\xff"`, "\u202e": `"\u202e"`,
 		strings.Repeat("x", 300): `"` + strings.Repeat("x", 256) + `"…`,
 	} {
-		if got := quoteName(name); got != want {
-			t.Errorf("quoteName(%q) = %s, want %s", name, got, want)
+		if got := audit.Quote(name); got != want {
+			t.Errorf("audit.Quote(%q) = %s, want %s", name, got, want)
 		}
 	}
 }

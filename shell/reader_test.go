@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/norestart/norestart/internal/audit"
 )
 
 // feed gives bytes to a guard at a prompt; the Enter after a Ctrl-C is shown
@@ -139,7 +141,7 @@ func TestF2_unfinished_paste(t *testing.T) {
 	if sent > 8<<20 { // the window of ssh takes 2 MB
 		t.Errorf("%d bytes were taken", sent)
 	}
-	eventually(t, "the record", func() bool { return len(f.audit.events(EventDropped)) == 1 })
+	eventually(t, "the record", func() bool { return len(f.audit.events(audit.EventDropped)) == 1 })
 }
 
 // A million bytes without Enter, not in a paste.

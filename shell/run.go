@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/audit"
 )
 
 const (
@@ -170,7 +171,7 @@ func (r *run) record(e Event) Record {
 // without a record, except by root on the machine, who could as well kill us.
 func (r *run) before(_ string, args []string) error {
 	r.argv, r.known = args, true
-	err := r.session.srv.audit(r.record(EventStart))
+	err := r.session.srv.audit(r.record(audit.EventStart))
 	if err == nil {
 		return nil
 	}
@@ -192,23 +193,23 @@ func (r *run) before(_ string, args []string) error {
 func (r *run) denied(_ string, args []string) {
 	r.argv, r.known, r.refused = args, true, true
 	status := commands.StatusDenied
-	rec := r.record(EventDenied)
+	rec := r.record(audit.EventDenied)
 	rec.Status = &status
 	_ = r.session.srv.audit(rec) // nothing is done either way
 }
 
 func (r *run) panicked(name string, value any, stack []byte) {
-	r.session.srv.logf("command %s of %s: panic: %v\n%s", name, quoteName(r.session.who.name), value, stack)
+	r.session.srv.logf("command %s of %s: panic: %v\n%s", name, audit.Quote(r.session.who.name), value, stack)
 }
 
 // end writes how a command ended, or what was no command at all.
 func (r *run) end(status int, q request) {
-	rec := r.record(EventEnd)
+	rec := r.record(audit.EventEnd)
 	switch {
 	case !r.known && status == commands.StatusOK: // an empty line
 		return
 	case !r.known:
-		rec.Event, rec.Line = EventInvalid, typed(q)
+		rec.Event, rec.Line = audit.EventInvalid, typed(q)
 	case r.refused:
 		return
 	}
@@ -222,8 +223,8 @@ func typed(q request) string {
 	if q.args != nil {
 		line = strings.Join(q.args, " ")
 	}
-	if len(line) > maxAuditText {
-		line = line[:maxAuditText]
+	if len(line) > audit.MaxText {
+		line = line[:audit.MaxText]
 	}
 	return strconv.QuoteToASCII(line)
 }

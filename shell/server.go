@@ -14,6 +14,7 @@ import (
 	gliderssh "github.com/gliderlabs/ssh"
 
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/audit"
 	"github.com/norestart/norestart/internal/users"
 )
 
@@ -227,7 +228,7 @@ func (s *Server) tellRefused(addr net.Addr, via string, why error) {
 	if !s.limits.mayLog(addr) {
 		return
 	}
-	_ = s.audit(Record{Event: EventRefused, Via: via, From: addr.String(), Reason: why.Error()}) // nobody is let in
+	_ = s.audit(Record{Event: audit.EventRefused, Via: via, From: addr.String(), Reason: why.Error()}) // nobody is let in
 }
 
 // drain waits until the last connection and the last local call have ended, or

@@ -14,6 +14,7 @@ import (
 
 	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/audit"
 )
 
 // tcp opens a connection that says nothing.
@@ -83,8 +84,8 @@ func TestB1_silent_connection(t *testing.T) {
 	if _, err := io.Copy(io.Discard, nc); err != nil && !isReset(err) {
 		t.Errorf("not closed by the server: %v", err)
 	}
-	eventually(t, "the record", func() bool { return len(f.audit.events(EventRefused)) == 1 })
-	if got := f.audit.events(EventRefused)[0].Reason; got != errHelloTimeout.Error() {
+	eventually(t, "the record", func() bool { return len(f.audit.events(audit.EventRefused)) == 1 })
+	if got := f.audit.events(audit.EventRefused)[0].Reason; got != errHelloTimeout.Error() {
 		t.Errorf("reason %q", got)
 	}
 }
@@ -107,8 +108,8 @@ func TestB2_slow_handshake(t *testing.T) {
 	if _, err := io.Copy(io.Discard, nc); err != nil && !isReset(err) {
 		t.Errorf("not closed by the server: %v", err)
 	}
-	eventually(t, "the record", func() bool { return len(f.audit.events(EventRefused)) == 1 })
-	if got := f.audit.events(EventRefused)[0].Reason; got != errLoginTimeout.Error() {
+	eventually(t, "the record", func() bool { return len(f.audit.events(audit.EventRefused)) == 1 })
+	if got := f.audit.events(audit.EventRefused)[0].Reason; got != errLoginTimeout.Error() {
 		t.Errorf("reason %q", got)
 	}
 }
@@ -125,7 +126,7 @@ func TestA9_cross_protocol(t *testing.T) {
 			t.Errorf("%q: %q, %v, want a close and nothing else", hello, back, err)
 		}
 	}
-	if got := len(f.audit.events(EventRefused)); got != 1 {
+	if got := len(f.audit.events(audit.EventRefused)); got != 1 {
 		t.Errorf("%d records, want one a minute", got)
 	}
 }
@@ -211,7 +212,7 @@ func TestAudit(t *testing.T) {
 			status = string(rune('0' + *r.Status%10))
 		}
 		got = append(got, strings.Join([]string{string(r.Event), r.User, r.Role, strings.Join(r.Argv, ","), r.Line, status}, "|"))
-		if r.Event != EventLogin && (r.Session == "" || !strings.HasPrefix(r.From, "127.0.0.1:")) {
+		if r.Event != audit.EventLogin && (r.Session == "" || !strings.HasPrefix(r.From, "127.0.0.1:")) {
 			t.Errorf("who was it? %+v", r)
 		}
 	}

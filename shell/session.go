@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/audit"
 )
 
 // Why a session is ended by us. The text is what its user reads.
@@ -83,7 +84,7 @@ func (s *session) sayWhy(w io.Writer) {
 
 // drop records that the session was ended by us.
 func (s *session) drop(why error) {
-	r := s.record(EventDropped)
+	r := s.record(audit.EventDropped)
 	r.Reason = why.Error()
 	_ = s.srv.audit(r) // the session ends either way
 }
@@ -131,7 +132,7 @@ func (o *output) Write(p []byte) (int, error) {
 
 func (s *session) record(e Event) Record {
 	return Record{
-		Event: e, Via: s.via, Session: s.id, User: quoteName(s.who.name),
+		Event: e, Via: s.via, Session: s.id, User: audit.Quote(s.who.name),
 		Key: s.who.key, From: s.from,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/audit"
 )
 
 // lineShell is the TLS line shell of one connection: a password, then a
@@ -80,12 +81,12 @@ func (sh *lineShell) login() bool {
 		if err != nil {
 			return false
 		}
-		r := Record{Event: EventLogin, Via: "tls", User: quoteName(name), From: sh.conn.RemoteAddr().String(), Reason: "password"}
+		r := Record{Event: audit.EventLogin, Via: "tls", User: audit.Quote(name), From: sh.conn.RemoteAddr().String(), Reason: "password"}
 		if ok {
 			_ = sh.srv.audit(r) // said in the log; admin commands are refused without one
 			return true
 		}
-		r.Event, r.Reason = EventRefused, "password: "+errRefused.Error()
+		r.Event, r.Reason = audit.EventRefused, "password: "+errRefused.Error()
 		_ = sh.srv.audit(r) // nobody is let in
 		if try == 0 {
 			sh.conn.slot.penalize(penaltyAuthFail)

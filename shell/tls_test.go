@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/audit"
 )
 
 // testTLS makes a self-signed certificate.
@@ -135,7 +136,7 @@ func TestLineShellPasswords(t *testing.T) {
 	if got, want := c.rest(), strings.Repeat("Password: Permission denied.\n", 3); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got := f.audit.events(EventLogin); len(got) != 0 {
+	if got := f.audit.events(audit.EventLogin); len(got) != 0 {
 		t.Errorf("audit: %+v", got)
 	}
 }

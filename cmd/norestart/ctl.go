@@ -51,7 +51,7 @@ The exit status is that of the command: 0 done, 1 failed, 2 usage, 77 denied,
 			if err != nil {
 				return err
 			}
-			if status := (ctl{std: std, run: d.Run}).do(cmd.Context(), args); status != statusOK {
+			if status := (ctl{std: std, run: d.Run, state: d.State}).do(cmd.Context(), args); status != statusOK {
 				return &statusError{status: status}
 			}
 			return nil
@@ -74,10 +74,10 @@ func ctlFlagError(cmd *cobra.Command, err error) error {
 	return hint(usage(err), "flags of COMMAND go after it: %s COMMAND --%s", cmd.CommandPath(), unknown.GetSpecifiedName())
 }
 
-// ctl is one command for the cluster whose run directory is run.
+// ctl is one command for the cluster of these directories.
 type ctl struct {
-	std streams
-	run string
+	std        streams
+	run, state string
 }
 
 // do runs the command and returns its exit status. Built-in commands run here,
@@ -101,7 +101,16 @@ func (c ctl) do(ctx context.Context, args []string) int {
 			return c.unknown(ctx, reg, args, err)
 		}
 	}
-	return reg.Run(ctx, c.invocation(args))
+	return c.runHere(ctx, reg, args)
+}
+
+// runHere runs a built-in command in this process, on the record.
+func (c ctl) runHere(ctx context.Context, reg *commands.Registry, args []string) int {
+	in, t := c.invocation(args), trail{state: c.state, err: c.std.err}
+	in.Before = func(_ string, args []string) error { t.start(reg, args); return nil }
+	status := reg.Run(ctx, in)
+	t.end(status)
+	return status
 }
 
 // unknown tells that the command is not built in, and why nobody else was asked.

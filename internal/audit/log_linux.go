@@ -1,0 +1,198 @@
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/durable"
+)
+
+// FileName is the audit log's in the state directory; older ones are
+// audit.jsonl.1 and so on.
+const FileName = "audit.jsonl"
+
+// Options of a log; zero fields have the defaults that the comments name.
+type Options struct {
+	MaxSize int64    // bytes above which a new file is begun; 8 MiB
+	Keep    int      // how many older files stay; 8
+	Reserve int64    // bytes kept free behind the end; 64 KiB
+	Sinks   []string // sockets of journald and syslog; nil: the usual ones
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxSize <= 0 {
+		o.MaxSize = 8 << 20
+	}
+	if o.Keep <= 0 {
+		o.Keep = 8
+	}
+	if o.Reserve <= 0 {
+		o.Reserve = 64 << 10
+	}
+	if o.Sinks == nil {
+		o.Sinks = []string{journalSocket, syslogSocket}
+	}
+	return o
+}
+
+// Log is the audit log as this process writes it. Its methods may be called
+// from any goroutine.
+type Log struct {
+	path string
+	opt  Options
+	sink *sink
+
+	mu       sync.Mutex // protects what follows; held while a record is written
+	file     *os.File
+	reserved int64 // up to here blocks of file are set aside
+	seen     int64 // its size when that was last looked at
+}
+
+// Open opens the log at path, made with mode 0600 and the owner of its
+// directory when it is missing. One that others could have written or read is
+// refused.
+func Open(path string, opt Options) (*Log, error) {
+	l := &Log{path: path, opt: opt.withDefaults()}
+	if err := l.open(); err != nil {
+		return nil, err
+	}
+	l.sink = openSink(l.opt.Sinks)
+	return l, nil
+}
+
+func (l *Log) open() error {
+	f, err := durable.OpenAppend(l.path)
+	if err != nil {
+		return fmt.Errorf("open the audit log: %w", err)
+	}
+	l.file, l.reserved, l.seen = f, 0, 0
+	return nil
+}
+
+// Close closes the log.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sink.close()
+	return l.file.Close()
+}
+
+// Append writes one record, with the time of now. An error means that it is not
+// on the log; it may be on the copy.
+func (l *Log) Append(r Record) error {
+	r.Time, r.Argv = time.Now(), clip(r.Argv)
+	line, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode a record: %w", err)
+	}
+	l.sink.send(line, r)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.write(append(line, '\n'), r.stranger())
+}
+
+// write puts line behind what is there. l.mu is held.
+func (l *Log) write(line []byte, stranger bool) error {
+	if err := l.follow(); err != nil {
+		return err
+	}
+	if err := l.makeRoom(int64(len(line)), stranger); err != nil {
+		return fmt.Errorf("write %s: %w", l.path, err)
+	}
+	n, err := l.file.Write(line)
+	if err == nil {
+		return nil
+	}
+	if n > 0 { // half a line would spoil the next one
+		_, end := l.file.Write([]byte{'\n'})
+		err = errors.Join(err, end)
+	}
+	return fmt.Errorf("write %s: %w", l.path, err)
+}
+
+// follow opens the log anew when another file stands at its path, or none.
+func (l *Log) follow() error {
+	same, err := l.current()
+	if err != nil || same {
+		return err
+	}
+	old := l.file
+	if err := l.open(); err != nil {
+		return err
+	}
+	return old.Close()
+}
+
+// current reports whether our file is the one at the path.
+func (l *Log) current() (bool, error) {
+	there, err := os.Lstat(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	ours, err := l.file.Stat()
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(there, ours), nil
+}
+
+// makeRoom begins a new file when this one is full, and sees to it that the
+// reserve behind a new line is there. When it cannot be had, only records of
+// those who have logged in may use what is left of it.
+func (l *Log) makeRoom(line int64, stranger bool) error {
+	size, err := l.size()
+	if err != nil {
+		return err
+	}
+	if size > 0 && size+line > l.opt.MaxSize && l.rotate() {
+		size = 0
+	}
+	end := size + line + l.opt.Reserve
+	if size >= l.seen && end <= l.reserved { // one that was cut short has lost it
+		l.seen = size
+		return nil
+	}
+	l.seen = size
+	err = reserve(l.file, size, end+l.opt.Reserve-size) // twice as much, so that not every line asks for more
+	switch {
+	case err == nil:
+		l.reserved = end + l.opt.Reserve
+	case full(err) && stranger:
+		return err
+	} // else the file system knows no reserve, or what is left of it is for this
+	return nil
+}
+
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+func (l *Log) size() (int64, error) {
+	info, err := l.file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// reserve sets blocks aside behind the end of f; its size stays (fallocate(2),
+// FALLOC_FL_KEEP_SIZE).
+func reserve(f *os.File, from, length int64) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.Fallocate(int(fd), unix.FALLOC_FL_KEEP_SIZE, from, length)
+	})
+	return errors.Join(err, failed)
+}
