@@ -2,17 +2,24 @@ package norestart
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/norestart/norestart/certs"
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/audit"
 	"github.com/norestart/norestart/internal/users"
 	"github.com/norestart/norestart/shell"
 	"github.com/norestart/norestart/worker"
 )
+
+// attemptsFile counts failed logins in the state directory.
+const attemptsFile = "failed-logins.json"
 
 // serveShell is what the shell worker does: it puts together what the admin
 // port needs and serves it.
@@ -26,6 +33,10 @@ func (app App) serveShell(ctx context.Context, w *worker.Worker) error {
 	if err != nil {
 		return err
 	}
+	for name, answer := range s.Handlers() {
+		w.Handle(name, worker.Handler(answer))
+	}
+	s.Block(blockedBefore(ctx, w))
 	ln, err := w.Listener(shellPool)
 	if err != nil {
 		return err
@@ -34,6 +45,30 @@ func (app App) serveShell(ctx context.Context, w *worker.Worker) error {
 		return err
 	}
 	return s.Serve(w.Context(), ln, ctx.Done())
+}
+
+// inheritWithin is how long a new shell worker waits for what others hold
+// against sources.
+const inheritWithin = time.Second
+
+// blockedBefore asks the shell workers before this one. Without an answer the
+// port is opened with an empty list: who shut it by silence would have won.
+func blockedBefore(ctx context.Context, w *worker.Worker) []commands.BlockedInfo {
+	ctx, cancel := context.WithTimeout(ctx, inheritWithin)
+	defer cancel()
+	var all []commands.BlockedInfo
+	ask := control.CallRequest{Pool: shellPool, Handler: commands.HandlerBlocked, Timeout: inheritWithin / 2}
+	err := w.Control("").Call(ctx, ask, func(r control.CallReply) error {
+		var some []commands.BlockedInfo
+		if r.Error == "" && json.Unmarshal(r.Data, &some) == nil {
+			all = append(all, some...)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, control.ErrUnavailable) {
+		fmt.Fprintf(os.Stderr, "blocked sources of the shell worker before: %v\n", err)
+	}
+	return all
 }
 
 func (app App) shellHost(w *worker.Worker) (shell.Host, *audit.Log, error) {
@@ -55,6 +90,7 @@ func (app App) shellHost(w *worker.Worker) (shell.Host, *audit.Log, error) {
 		return h, nil, err
 	}
 	h.Audit = log.Append
+	h.AttemptsFile = filepath.Join(state, attemptsFile)
 	h.Local = localCalls(w)
 	h.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	return h, log, nil

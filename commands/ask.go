@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -45,6 +46,9 @@ func callPool(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
+	if err := call.ownPool(ctx, words[0]); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout+callMargin)
 	defer cancel()
 	r := replies{call: call, views: []replyView{}}
@@ -55,6 +59,19 @@ func callPool(ctx context.Context, call *Call) error {
 		return err
 	}
 	return r.end(words[0])
+}
+
+// ownPool refuses the built-in pools: what their workers answer has commands of
+// its own, with the roles that it takes.
+func (c *Call) ownPool(ctx context.Context, pool string) error {
+	s, err := c.status(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.Pools, func(p control.PoolStatus) bool { return p.Name == pool && p.BuiltIn }) {
+		return &Error{Status: StatusDenied, Code: control.ErrDenied.Code, Message: fmt.Sprintf("denied: %s is built in, its handlers are not for call", pool)}
+	}
+	return nil
 }
 
 // take shows an answer at once; the failures come together at the end.

@@ -16,7 +16,7 @@ const (
 func Builtin(version string) []Command {
 	return slices.Concat(
 		lookCommands(), logCommands(), workerCommands(), changeCommands(), generationCommands(),
-		jobCommands(), clusterCommands(), sessionCommands(version),
+		jobCommands(), clusterCommands(), visitorCommands(), sessionCommands(version),
 	)
 }
 

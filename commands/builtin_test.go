@@ -223,9 +223,17 @@ func TestRequests(t *testing.T) {
 		"log --lines -1":                 nil,
 		"log --lines 10001":              nil,
 		"events --lines=5":               {"events lines 5 follow false"},
-		"call web h a -9 --timeout 2s":   {`call web h ["a" "-9"] timeout 2s`},
-		"call web h -- --json":           {`call web h ["--json"] timeout 5s`},
+		"call web h a -9 --timeout 2s":   {"status", `call web h ["a" "-9"] timeout 2s`},
+		"call web h -- --json":           {"status", `call web h ["--json"] timeout 5s`},
 		"call web":                       nil,
+		"session list":                   {"spec", `call shell session.list [] timeout 0s`},
+		"session list x":                 nil,
+		"session end 0b":                 {"spec", `call shell session.end ["0b" "viola"] timeout 0s`},
+		"session end":                    nil,
+		"session blocked":                {"spec", `call shell session.blocked [] timeout 0s`},
+		"session unblock 192.0.2.66":     {"spec", `call shell session.unblock ["192.0.2.66"] timeout 0s`},
+		"session unblock 2001:db8::/64":  {"spec", `call shell session.unblock ["2001:db8::/64"] timeout 0s`},
+		"session unblock all":            nil,
 	} {
 		s := newSession(t, hello())
 		got := s.do(t.Context(), line)
@@ -364,7 +372,7 @@ func TestHelp(t *testing.T) {
 func TestJSONEverywhere(t *testing.T) {
 	arguments := map[string]string{
 		"worker restart": "web/0", "worker stop": "web/0", "worker signal": "web/0 HUP", "scale": "3", "stop": "--yes",
-		"job follow": "31", "job cancel": "31", "call": "web h",
+		"job follow": "31", "job cancel": "31", "call": "web h", "session end": "0b", "session unblock": "192.0.2.66",
 	}
 	for _, c := range Builtin("1") {
 		f := eventful(time.Now())

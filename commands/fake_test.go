@@ -25,8 +25,10 @@ type fake struct {
 	log     []control.LogLine
 	happen  []control.Event
 	replies []control.CallReply
-	total   int   // workers that a job has to do
-	err     error // what every method fails with
+	shells  map[string][]control.CallReply // of the admin port, by handler
+	admin   string                         // pool of the admin port
+	total   int                            // workers that a job has to do
+	err     error                          // what every method fails with
 
 	runs      chan struct{} // not nil: the job runs until this is closed …
 	cancelled control.Job   // … or it is cancelled, and then ends like this
@@ -173,7 +175,11 @@ func (f *fake) Call(_ context.Context, r control.CallRequest, fn func(control.Ca
 	if err := f.note("call %s %s %q timeout %s", r.Pool, r.Handler, r.Args, r.Timeout); err != nil {
 		return err
 	}
-	for _, reply := range f.replies {
+	replies := f.replies
+	if r.Pool == "shell" {
+		replies = f.shells[r.Handler]
+	}
+	for _, reply := range replies {
 		if err := fn(reply); err != nil {
 			return err
 		}
@@ -181,7 +187,9 @@ func (f *fake) Call(_ context.Context, r control.CallRequest, fn func(control.Ca
 	return nil
 }
 
-func (f *fake) Spec(context.Context) (control.Spec, error) { return control.Spec{}, f.note("spec") }
+func (f *fake) Spec(context.Context) (control.Spec, error) {
+	return control.Spec{Admin: f.admin}, f.note("spec")
+}
 
 var _ control.Control = (*fake)(nil)
 
@@ -198,8 +206,21 @@ func hello() *fake {
 		Connections: 12, Requests: 99, LastExit: &crash,
 	}
 	dead := control.WorkerInfo{ID: "web/1", Pool: "web", State: control.Dead, Generation: 2}
+	shells := map[string][]control.CallReply{}
 	shell := control.WorkerInfo{ID: "shell/0", PID: 4720, Pool: "shell", BuiltIn: true, State: control.Ready, Generation: 1}
+	answer := func(handler, one, other string) {
+		shells[handler] = []control.CallReply{{Worker: "shell/0", Data: []byte(one)}, {Worker: "shell/0 (pid 4719)", Data: []byte(other)}}
+	}
+	answer(HandlerSessions,
+		`[{"id":"0a","user":"viola","role":"admin","via":"ssh","from":"192.0.2.7:99","since":"2026-11-21T12:00:01Z","command":"log --follow","pid":4720}]`,
+		`[{"id":"0b","user":"x\u001b[2J","role":"none","via":"tls","from":"192.0.2.8:98","since":"2026-11-21T12:00:00Z","pid":4719}]`)
+	answer(HandlerEnd, "0", "1")
+	answer(HandlerBlocked,
+		`[{"source":"192.0.2.66","until":"2026-11-21T12:00:00Z","failed":14,"users":["admin","root"]}]`,
+		`[{"source":"192.0.2.66","until":"2026-11-21T11:59:00Z","failed":9,"users":["admin"]},{"source":"2001:db8::/64","until":"2026-11-21T12:01:00Z","failed":1,"users":[]}]`)
+	answer(HandlerUnblock, "1", "0")
 	return &fake{
+		admin: "shell", shells: shells,
 		status: control.Status{
 			Name: "hello", Admin: "127.0.0.1:7777",
 			Primary: &control.Primary{PID: 4700, Since: noon},

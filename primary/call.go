@@ -19,9 +19,10 @@ type calls struct {
 	open map[string]*question // by token
 }
 
-// question is one for one worker.
+// question is one for one process.
 type question struct {
-	worker string
+	worker string // as the reply names it
+	inc    uint64
 	ipc.Question
 	reply chan control.CallReply // has room for every worker's
 	over  context.Context        // ends when nobody waits any more
@@ -39,11 +40,11 @@ func (c *calls) add(q *question) string {
 }
 
 // claim removes a question: it is taken once, and only by whom it was for.
-func (c *calls) claim(token, worker string) *question {
+func (c *calls) claim(token string, inc uint64) *question {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	q := c.open[token]
-	if q == nil || q.worker != worker {
+	if q == nil || q.inc != inc {
 		return nil
 	}
 	delete(c.open, token)
@@ -59,13 +60,13 @@ func (c *calls) drop(tokens []string) {
 }
 
 // take gives a worker the question of its invite and waits for the answer.
-func (c *calls) take(conn *ipc.Conn, token, worker string) {
-	q := c.claim(token, worker)
+func (c *calls) take(conn *ipc.Conn, token string, inc uint64) {
+	q := c.claim(token, inc)
 	if q == nil {
 		return // it came too late
 	}
 	defer context.AfterFunc(q.over, func() { _ = conn.Close() })()
-	r := control.CallReply{Worker: worker}
+	r := control.CallReply{Worker: q.worker}
 	if err := converse(conn, q, &r); err != nil {
 		r.Error = err.Error()
 	}
@@ -152,17 +153,14 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 		if err != nil {
 			return round{}, err
 		}
-		asked := round{replies: make(chan control.CallReply, len(p.seats))}
-		for _, s := range p.seats {
-			run := s.runs[s.cur.inc]
-			if !s.cur.serves() || run == nil || run.conv == nil {
-				continue
-			}
-			q := &question{worker: s.id(), reply: asked.replies, over: ctx, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout}}
+		all := p.audience()
+		asked := round{replies: make(chan control.CallReply, len(all))}
+		for _, who := range all {
+			q := &question{worker: who.name, inc: who.run.inc, reply: asked.replies, over: ctx, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout}}
 			token := a.p.calls.add(q)
-			asked.waiting, asked.tokens = append(asked.waiting, s.id()), append(asked.tokens, token)
-			if !run.conv.send(ipc.TypeInvite, ipc.Invite{Token: token}) {
-				asked.replies <- control.CallReply{Worker: s.id(), Error: "it has lost its connection"}
+			asked.waiting, asked.tokens = append(asked.waiting, who.name), append(asked.tokens, token)
+			if !who.run.conv.send(ipc.TypeInvite, ipc.Invite{Token: token}) {
+				asked.replies <- control.CallReply{Worker: who.name, Error: "it has lost its connection"}
 			}
 		}
 		if len(asked.waiting) == 0 {
@@ -170,4 +168,29 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 		}
 		return asked, nil
 	})
+}
+
+// listener is one process that a call reaches.
+type listener struct {
+	name string
+	run  *run
+}
+
+// audience are the ready workers of a pool, and where retired processes may
+// stay as long as they wish (the shell's sessions) those, too, named with their
+// pid beside the slot.
+func (p *pool) audience() []listener {
+	var all []listener
+	for _, s := range p.seats {
+		if run := s.runs[s.cur.inc]; s.cur.serves() && run != nil && run.conv != nil {
+			all = append(all, listener{s.id(), run})
+		}
+		for _, old := range s.old {
+			run := s.runs[old.inc]
+			if p.spec.MaxOutgoing > 0 && old.ending == told && run != nil && run.conv != nil {
+				all = append(all, listener{fmt.Sprintf("%s (pid %d)", s.id(), run.pid()), run})
+			}
+		}
+	}
+	return all
 }

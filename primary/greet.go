@@ -154,13 +154,11 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func(
 	case ipc.PurposeRequest:
 		return p.answer(ctx, conn, k)
 	case ipc.PurposeTake:
-		p.calls.take(conn, h.Token, workerOf(h))
+		p.calls.take(conn, h.Token, h.Incarnation)
 		return nil
 	}
 	return fmt.Errorf("%w: purpose %q", control.ErrUsage, h.Purpose)
 }
-
-func workerOf(h ipc.Hello) string { return h.Worker }
 
 // known finds the process of a hello: one that has been reaped is refused, even
 // with its secret. One of an earlier primary is taken over.

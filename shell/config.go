@@ -111,6 +111,9 @@ type Host struct {
 	// Audit appends one record. It is called from many goroutines. An error
 	// means that the record could not be written.
 	Audit func(Record) error
+	// AttemptsFile is where failed logins are counted until their user has been
+	// told; empty: they are counted until the process ends.
+	AttemptsFile string
 	// Log takes a line for the worker's log; nil: dropped.
 	Log func(format string, args ...any)
 }

@@ -43,6 +43,7 @@ type conn struct {
 	mu       sync.Mutex // protects what follows
 	closed   bool       // no goroutine may be added
 	sessions int        // channels that are open
+	closing  error      // no further session, and the end with the last one
 	idle     *time.Timer
 	work     sync.WaitGroup // goroutines that use the connection
 }
@@ -165,7 +166,7 @@ func (c *conn) finish() {
 func (c *conn) openSession(limit int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.sessions >= limit {
+	if c.closed || c.closing != nil || c.sessions >= limit {
 		return false
 	}
 	c.sessions++
@@ -181,7 +182,19 @@ func (c *conn) closeSession() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sessions--
+	if c.closing != nil && c.sessions == 0 {
+		why := c.closing
+		time.AfterFunc(farewell, func() { c.end(why) }) // its client reads why
+		return
+	}
 	c.watchIdle()
+}
+
+// last lets no further session begin and ends the connection with the last.
+func (c *conn) last(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = why
 }
 
 // watchIdle starts the clock of a connection without a session. c.mu is held.

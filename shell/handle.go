@@ -18,7 +18,7 @@ func (s *Server) handle(gs gliderssh.Session) {
 		ch.conn.end(errRefused)
 		return
 	}
-	sess := s.newSession("ssh", ch.conn.RemoteAddr().String(), who, ch.ctx, ch.interrupts)
+	sess := s.newSession(ch.conn, "ssh", ch.conn.RemoteAddr().String(), who, ch.ctx, ch.interrupts)
 	defer sess.close()
 	ch.exit(ch.serve(sess))
 }

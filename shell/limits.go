@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,6 +19,7 @@ const (
 	penaltyMin      = 15 * time.Second // accrued before it is enforced
 	penaltyMax      = 10 * time.Minute
 	maxSources      = 8192
+	maxTried        = 4 // names that are kept of a source
 )
 
 var (
@@ -43,6 +45,8 @@ type source struct {
 	penalty  time.Time
 	enforced bool
 	told     time.Time // when a refusal was last logged
+	failed   int       // wrong passwords since it was last forgiven
+	tried    []string  // some of the names they were for
 
 	login chan struct{} // a token per connection that is logging in
 	hash  chan struct{} // a token for the one password that is being checked
@@ -58,7 +62,11 @@ func sourceOf(addr net.Addr) netip.Prefix {
 	if !ok {
 		return netip.Prefix{}
 	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return prefixOf(tcp.AddrPort().Addr())
+}
+
+func prefixOf(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
 	bits := 32
 	if ip.Is6() {
 		bits = 64
@@ -71,13 +79,7 @@ func sourceOf(addr net.Addr) netip.Prefix {
 func (l *limits) admit(addr net.Addr) (*slot, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := sourceOf(addr)
-	src := l.sources[key]
-	if src == nil {
-		l.makeRoom()
-		src = &source{login: make(chan struct{}, l.perSource), hash: make(chan struct{}, 1)}
-		l.sources[key] = src
-	}
+	src := l.source(sourceOf(addr))
 	now := time.Now()
 	switch {
 	case src.enforced && now.Before(src.penalty):
@@ -92,6 +94,17 @@ func (l *limits) admit(addr net.Addr) (*slot, error) {
 	src.conns++
 	src.pending++
 	return &slot{limits: l, src: src, pending: true}, nil
+}
+
+// source finds or makes a source. l.mu is held.
+func (l *limits) source(key netip.Prefix) *source {
+	if src := l.sources[key]; src != nil {
+		return src
+	}
+	l.makeRoom()
+	src := &source{login: make(chan struct{}, l.perSource), hash: make(chan struct{}, 1)}
+	l.sources[key] = src
+	return src
 }
 
 // makeRoom keeps the table bounded: sources that are gone and forgiven leave
@@ -181,6 +194,17 @@ func (s *slot) settle() {
 	if s.turn {
 		s.turn = false
 		<-s.src.login // never blocks: the token is ours
+	}
+}
+
+// tried counts a wrong password for the operator who asks why a source is
+// blocked.
+func (s *slot) tried(name string) {
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	s.src.failed++
+	if len(s.src.tried) < maxTried && !slices.Contains(s.src.tried, name) {
+		s.src.tried = append(slices.Clip(s.src.tried), name) // blocked gives the old one away
 	}
 }
 

@@ -31,7 +31,7 @@ func (s *Server) serveLocal(stop context.Context) {
 // serveCall runs one command as root on the machine does: with role admin,
 // whoever is or is not among the users.
 func (s *Server) serveCall(call LocalCall) {
-	sess := s.newSession(viaLocal, "local", identity{name: call.User()}, call.Context(), nil)
+	sess := s.newSession(nil, viaLocal, "local", identity{name: call.User()}, call.Context(), nil)
 	defer sess.close()
 	// Reading ends when the conversation does, which Exit brings about.
 	start := func(fn func()) bool { s.reading.Go(fn); return true }

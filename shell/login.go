@@ -159,6 +159,9 @@ func (l *loginState) log(meta gossh.ConnMetadata, method string, err error) {
 		r.Event, r.Key, r.Reason = audit.EventLogin, l.proved.key, method
 	case method == "password" || errors.Is(err, errNameChanged):
 		r.Event, r.Reason = audit.EventRefused, method+": "+err.Error()
+		if method == "password" {
+			l.conn.srv.failedLogin(l.conn, meta.User())
+		}
 		if !l.blamed { // once a connection, as OpenSSH counts
 			l.blamed = true
 			l.conn.slot.penalize(penaltyAuthFail)

@@ -146,6 +146,7 @@ func (s *session) invoke(ctx context.Context, q request, role commands.Role) int
 		Out:     q.out, Err: q.err, Mode: q.mode, Width: q.width, Prefix: q.prefix,
 		Ask: q.ask, Before: r.before, Denied: r.denied, Panicked: r.panicked,
 	})
+	s.runs.Store(nil)
 	r.end(status, q)
 	return status
 }
@@ -171,6 +172,8 @@ func (r *run) record(e Event) Record {
 // without a record, except by root on the machine, who could as well kill us.
 func (r *run) before(_ string, args []string) error {
 	r.argv, r.known = args, true
+	line := audit.Quote(strings.Join(args, " "))
+	r.session.runs.Store(&line)
 	err := r.session.srv.audit(r.record(audit.EventStart))
 	if err == nil {
 		return nil

@@ -36,6 +36,7 @@ type Server struct {
 	glider   *gliderssh.Server
 	limits   *limits
 	history  histories
+	attempts *attempts
 	hashing  chan struct{} // a token per password that is being checked
 
 	connections sync.WaitGroup // goroutines of connections
@@ -81,6 +82,7 @@ func New(cfg Config, h Host) (*Server, error) {
 		conns:   map[*conn]struct{}{}, sessions: map[*session]struct{}{},
 		empty: make(chan struct{}, 1),
 	}
+	s.attempts = newAttempts(h.AttemptsFile, s.logf)
 	s.glider = s.newGlider()
 	return s, nil
 }
@@ -129,6 +131,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, draining <-chan str
 	serving, served := context.WithCancel(context.Background())
 	var watch sync.WaitGroup
 	watch.Go(func() { s.watchUsers(serving) })
+	watch.Go(func() { s.attempts.keep(serving) })
 
 	<-accepting.Done()
 	port.Wait() // what was accepted counts
@@ -137,6 +140,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, draining <-chan str
 	served()
 	watch.Wait()
 	return err
+}
+
+// failedLogin counts a wrong password, for the operator who asks why a source is
+// blocked and for the user whose name was used.
+func (s *Server) failedLogin(c *conn, user string) {
+	c.slot.tried(audit.Quote(user))
+	if _, known := s.lookup(user); known { // strangers choose names without end
+		s.attempts.failed(user, c.RemoteAddr().String())
+	}
 }
 
 // accept takes connections until ctx ends. An error (out of descriptors, most

@@ -34,6 +34,10 @@ type session struct {
 	via  string // ssh, tls, ctl
 	from string
 	who  identity
+	conn *conn // nil: of a local call
+
+	began time.Time
+	runs  atomic.Pointer[string] // the command that runs, quoted; nil: none
 
 	// gone ends when the client hangs up; its cause is why.
 	gone context.Context
@@ -46,12 +50,12 @@ type session struct {
 	left atomic.Bool // exit was typed
 }
 
-func (s *Server) newSession(via, from string, who identity, gone context.Context, interrupts <-chan struct{}) *session {
+func (s *Server) newSession(c *conn, via, from string, who identity, gone context.Context, interrupts <-chan struct{}) *session {
 	var id [4]byte
 	rand.Read(id[:]) // never fails (crypto/rand)
 	sess := &session{
-		srv: s, id: hex.EncodeToString(id[:]), via: via, from: from, who: who,
-		gone: gone, interrupts: interrupts,
+		srv: s, id: hex.EncodeToString(id[:]), via: via, from: from, who: who, conn: c,
+		gone: gone, interrupts: interrupts, began: time.Now(),
 	}
 	sess.life, sess.end = context.WithCancelCause(context.Background())
 	s.mu.Lock()

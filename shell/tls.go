@@ -88,6 +88,7 @@ func (sh *lineShell) login() bool {
 		}
 		r.Event, r.Reason = audit.EventRefused, "password: "+errRefused.Error()
 		_ = sh.srv.audit(r) // nobody is let in
+		sh.srv.failedLogin(sh.conn, name)
 		if try == 0 {
 			sh.conn.slot.penalize(penaltyAuthFail)
 		}
@@ -99,7 +100,7 @@ func (sh *lineShell) login() bool {
 // serve runs lines until the peer leaves.
 func (sh *lineShell) serve() {
 	who := identity{name: sh.srv.cfg.TLSUser}
-	sess := sh.srv.newSession("tls", sh.conn.RemoteAddr().String(), who, sh.gone, nil)
+	sess := sh.srv.newSession(sh.conn, "tls", sh.conn.RemoteAddr().String(), who, sh.gone, nil)
 	defer sess.close()
 	defer sh.bye()
 	sh.out = sess.output(sh.tls, sh.conn)
