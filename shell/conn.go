@@ -54,6 +54,7 @@ func (s *Server) newConn(nc net.Conn, slot *slot) *conn {
 	c := &conn{Conn: nc, srv: s, slot: slot}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.beforeLogin.Store(true)
+	slot.evictBy(func() { c.end(errEvicted) })
 	c.hello = time.AfterFunc(s.cfg.HelloTimeout, func() { c.expire(errHelloTimeout) })
 	c.login = time.AfterFunc(s.cfg.LoginTimeout, func() { c.expire(errLoginTimeout) })
 	return c

@@ -26,6 +26,7 @@ var (
 	errPenalty = errors.New("too many failed logins from this source")
 	errFull    = errors.New("too many connections")
 	errCrowd   = errors.New("too many connections from this source")
+	errEvicted = errors.New("too many connections, most of them from this source")
 )
 
 // limits counts connections and holds failed logins against their sources.
@@ -36,12 +37,12 @@ type limits struct {
 	total   int
 	sources map[netip.Prefix]*source
 	swept   time.Time
+	crowd   map[*source][]*slot // before login, in the order they came
 }
 
 // source is one address (IPv4) or network (IPv6 /64).
 type source struct {
 	conns    int // all of them
-	pending  int // before login: logging in or waiting for it
 	penalty  time.Time
 	enforced bool
 	told     time.Time // when a refusal was last logged
@@ -53,7 +54,7 @@ type source struct {
 }
 
 func newLimits(maxConns, perSource int) *limits {
-	return &limits{max: maxConns, perSource: perSource, sources: map[netip.Prefix]*source{}}
+	return &limits{max: maxConns, perSource: perSource, sources: map[netip.Prefix]*source{}, crowd: map[*source][]*slot{}}
 }
 
 // sourceOf maps an address to what is counted as one source.
@@ -75,25 +76,60 @@ func prefixOf(ip netip.Addr) netip.Prefix {
 	return p
 }
 
-// admit takes a slot for a new connection, or says why there is none.
+// admit takes a slot for a new connection, or says why there is none. When all
+// are taken, a connection that has not logged in makes room: of the source that
+// has most of them, so that no few sources keep out all others.
 func (l *limits) admit(addr net.Addr) (*slot, error) {
+	s, victim, err := l.place(addr)
+	if victim != nil {
+		victim()
+	}
+	return s, err
+}
+
+func (l *limits) place(addr net.Addr) (s *slot, victim func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	src := l.source(sourceOf(addr))
 	now := time.Now()
 	switch {
 	case src.enforced && now.Before(src.penalty):
-		return nil, errPenalty
+		return nil, nil, errPenalty
+	case len(l.crowd[src]) >= 4*l.perSource:
+		return nil, nil, errCrowd
 	case l.total >= l.max:
-		return nil, errFull
-	case src.pending >= 4*l.perSource:
-		return nil, errCrowd
+		if victim = l.evict(src); victim == nil {
+			return nil, nil, errFull
+		}
 	}
 	src.enforced = src.enforced && now.Before(src.penalty)
 	l.total++
 	src.conns++
-	src.pending++
-	return &slot{limits: l, src: src, pending: true}, nil
+	s = &slot{limits: l, src: src, pending: true}
+	l.crowd[src] = append(l.crowd[src], s)
+	return s, victim, nil
+}
+
+// evict takes the place of the oldest connection before login of the most
+// crowded source, if that leaves it no fewer than src then has; it returns how to
+// end that connection. l.mu is held.
+func (l *limits) evict(src *source) func() {
+	var most []*slot
+	for _, slots := range l.crowd {
+		if len(slots) > len(most) {
+			most = slots
+		}
+	}
+	if len(most) < len(l.crowd[src])+2 {
+		return nil
+	}
+	i := slices.IndexFunc(most, func(s *slot) bool { return s.end != nil })
+	if i < 0 {
+		return nil
+	}
+	end := most[i].end
+	most[i].free()
+	return end
 }
 
 // source finds or makes a source. l.mu is held.
@@ -157,6 +193,14 @@ type slot struct {
 	pending  bool // not logged in; protected by limits.mu
 	turn     bool // holds a token of src.login; protected by limits.mu
 	released bool
+	end      func() // ends the connection; protected by limits.mu
+}
+
+// evictBy says how to end the connection when it must make room.
+func (s *slot) evictBy(end func()) {
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	s.end = end
 }
 
 // login waits for the connection's turn to log in.
@@ -168,6 +212,10 @@ func (s *slot) login(ctx context.Context) error {
 	}
 	s.limits.mu.Lock()
 	defer s.limits.mu.Unlock()
+	if s.released { // it had to make room
+		<-s.src.login // never blocks: the token is ours
+		return errEvicted
+	}
 	s.turn = true
 	return nil
 }
@@ -189,7 +237,11 @@ func (s *slot) loggedIn() {
 func (s *slot) settle() {
 	if s.pending {
 		s.pending = false
-		s.src.pending--
+		crowd := s.limits.crowd
+		crowd[s.src] = slices.DeleteFunc(crowd[s.src], func(other *slot) bool { return other == s })
+		if len(crowd[s.src]) == 0 {
+			delete(crowd, s.src)
+		}
 	}
 	if s.turn {
 		s.turn = false
@@ -229,6 +281,10 @@ func (s *slot) penalize(p time.Duration) {
 func (s *slot) release() {
 	s.limits.mu.Lock()
 	defer s.limits.mu.Unlock()
+	s.free()
+}
+
+func (s *slot) free() {
 	if s.released {
 		return
 	}

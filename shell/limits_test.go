@@ -38,6 +38,60 @@ func TestB3_connection_flood(t *testing.T) {
 	}
 }
 
+// Three addresses take all places with silent connections: whoever comes from a
+// fourth gets one of theirs, and they do not get it back while he logs in.
+func TestB3_few_sources_take_all(t *testing.T) {
+	l := newLimits(100, 10)
+	ended := 0
+	from := func(n byte) (*slot, error) {
+		s, err := l.admit(&net.TCPAddr{IP: net.IPv4(192, 0, 2, n)})
+		if err == nil {
+			s.evictBy(func() { ended++ })
+		}
+		return s, err
+	}
+	var slots []*slot
+	for range 60 {
+		for n := range byte(3) {
+			if s, err := from(n); err == nil {
+				slots = append(slots, s)
+			}
+		}
+	}
+	if l.total != 100 {
+		t.Fatalf("%d connections, want all 100", l.total)
+	}
+	for n := range byte(20) {
+		s, err := from(100 + n)
+		if err != nil {
+			t.Fatalf("source %d: %v", n, err)
+		}
+		slots = append(slots, s)
+	}
+	for n := range byte(3) {
+		if s, err := from(n); err == nil { // at most from one another
+			slots = append(slots, s)
+		}
+	}
+	for n := range byte(20) {
+		if got := len(l.crowd[l.sources[sourceOf(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 100+n)})]]); got != 1 {
+			t.Errorf("source %d has %d connections", n, got)
+		}
+	}
+	if ended < 20 || l.total != 100 {
+		t.Errorf("%d ended, %d are left", ended, l.total)
+	}
+	if err := slots[0].login(t.Context()); err != errEvicted || len(slots[0].src.login) != 0 {
+		t.Errorf("the turn of one that had to go: %v", err)
+	}
+	for _, s := range slots {
+		s.release()
+	}
+	if l.total != 0 || len(l.crowd) != 0 {
+		t.Errorf("%d connections and %d crowds are left", l.total, len(l.crowd))
+	}
+}
+
 func TestTurns(t *testing.T) {
 	l := newLimits(10, 1)
 	addr := &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}

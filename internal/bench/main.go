@@ -59,6 +59,7 @@ var sections = []section{
 	{"oneshot", "One command: `ssh host worker info`", measureOneShots},
 	{"memory", "Memory", measureMemory},
 	{"replace", "A killed worker", measureReplace},
+	{"attack", "A login under attack", measureAttack},
 	{"start", "Reload and start", measureStarts},
 	{"neighbours", "Side by side: six reloads under 1,000 requests a second", measureNeighbours},
 }
