@@ -13,6 +13,7 @@ import (
 	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/audit"
+	"github.com/norestart/norestart/internal/sandbox"
 	"github.com/norestart/norestart/internal/users"
 	"github.com/norestart/norestart/shell"
 	"github.com/norestart/norestart/worker"
@@ -40,6 +41,9 @@ func (app App) serveShell(ctx context.Context, w *worker.Worker) error {
 	ln, err := w.Listener(shellPool)
 	if err != nil {
 		return err
+	}
+	if err := sandbox.NoExec(); err != nil {
+		host.Log("this shell worker may start programs: %v", err)
 	}
 	if err := w.Ready(); err != nil {
 		return err

@@ -27,7 +27,9 @@ type Config struct {
 	PasswordHash string
 	// TLSUser is who logs in by password in the TLS line shell; empty: admin.
 	TLSUser string
-	// Commands are the application's own.
+	// Commands are the application's own. They start no programs: the kernel
+	// refuses that to a shell worker. What needs one is a handler of a pool,
+	// asked by Call.
 	Commands []commands.Command
 
 	HelloTimeout      time.Duration // until the client has said what it speaks; 0: 10 s
