@@ -50,6 +50,10 @@ type Pool struct {
 	Policy control.Policy    // control.Always
 	Grant  control.Grant     // what its workers may ask of the primary; nothing
 	Limits map[string]uint64 // resource limits: nofile, nproc, as, core, fsize
+	// User and Group are whom its workers run as, by name or number; an empty
+	// Group is the user's own with his others. Only a cluster of root's can have
+	// them. Such workers cannot gain privileges (no_new_privs).
+	User, Group string
 	// Orphan is what its workers do without a primary: control.OrphanServe
 	// (default), OrphanDrain after OrphanAfter, or OrphanExit, with which a
 	// restart of the primary ends them, too.
@@ -239,8 +243,12 @@ func (app App) lead() error {
 		return err
 	}
 	starter := proc.NewOS()
+	spec, err := app.specFor(d.Run)
+	if err != nil {
+		return err
+	}
 	cfg := primary.Config{
-		Spec: app.spec(), Version: Version, PID: os.Getpid(), Run: d.Run, State: d.State,
+		Spec: spec, Version: Version, PID: os.Getpid(), Run: d.Run, State: d.State,
 		Binary: binary, Argv: os.Args, Env: primary.CleanEnv(os.Environ()), Dir: cwd,
 		Starter: starter, Out: os.Stderr,
 	}

@@ -44,6 +44,14 @@ const (
 	OrphanExit  = "exit"  // drain and end at once
 )
 
+// Identity is whom the workers of a pool run as. They cannot gain privileges
+// either (no_new_privs).
+type Identity struct {
+	Name, Home string // for their environment; may be empty
+	UID, GID   uint32
+	Groups     []uint32 // all supplementary groups
+}
+
 // PoolSpec is one pool. [PoolSpec.WithDefaults] fills zero fields as the
 // comments say.
 type PoolSpec struct {
@@ -56,6 +64,7 @@ type PoolSpec struct {
 	Orphan  string            // OrphanServe: what workers do without a primary
 	Policy  Policy            // Always
 	Limits  map[string]uint64 // soft and hard: nofile, nproc, as, core, fsize
+	RunAs   *Identity         // nil: whom the primary runs as
 
 	ReadyTimeout time.Duration // 30 s
 	MinReady     time.Duration // 0: a successor must stay ready so long before the next

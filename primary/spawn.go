@@ -114,10 +114,10 @@ func (l *loop) start(s *seat, inc uint64, gen int) {
 	for _, group := range s.pool.groups {
 		fds = append(fds, group.FDs()...)
 	}
-	limits, id, post, sp := s.pool.spec.Limits, s.id(), l.post, l.spawn
+	spec, id, post, sp := s.pool.spec, s.id(), l.post, l.spawn
 	sp.wg.Go(func() {
 		sp.slots <- struct{}{}
-		p, out, err := sp.spawn(g, boot, fds, limits, id)
+		p, out, err := sp.spawn(g, boot, fds, spec, id)
 		<-sp.slots
 		if err != nil {
 			post(func(l *loop) { l.spawnFailed(s, inc, err) })
@@ -175,7 +175,7 @@ func secret(key []byte, worker string, gen int, inc uint64) []byte {
 }
 
 // spawn starts one process with its output and its boot message.
-func (sp *spawner) spawn(g *generation, b ipc.Boot, listeners []int, limits map[string]uint64, id string) (proc.Process, *output, error) {
+func (sp *spawner) spawn(g *generation, b ipc.Boot, listeners []int, spec control.PoolSpec, id string) (proc.Process, *output, error) {
 	ours, child, err := openOutput()
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the output: %w", err)
@@ -192,7 +192,7 @@ func (sp *spawner) spawn(g *generation, b ipc.Boot, listeners []int, limits map[
 	}
 	defer null.Close()
 	files := append([]int{int(null.Fd()), child, child, int(boot.Fd())}, listeners...)
-	p, err := sp.execute(g, files, limits)
+	p, err := sp.execute(g, files, spec)
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
@@ -207,22 +207,43 @@ func (sp *spawner) output(id string, inc uint64, file *os.File) *output {
 
 // execute starts the program itself, through the launcher where the kernel
 // offers no other way to set what the pool asks for.
-func (sp *spawner) execute(g *generation, files []int, limits map[string]uint64) (proc.Process, error) {
+func (sp *spawner) execute(g *generation, files []int, spec control.PoolSpec) (proc.Process, error) {
 	c := proc.Command{Path: g.binary.ExecPath(), Argv: g.argv, Env: workerEnv(g.env), Dir: g.dir, Files: files}
 	if _, err := os.Stat(g.dir); err != nil { // the kernel would name the program
 		return nil, fmt.Errorf("working directory: %w", err)
 	}
-	if len(limits) == 0 {
+	if len(spec.Limits) == 0 && spec.RunAs == nil {
 		return sp.cfg.Starter.Start(c)
 	}
 	// The launcher is the pinned binary itself, and so is what it executes.
-	plan := launch.Plan{Path: "/proc/self/exe", Argv: c.Argv, Env: c.Env, Dir: c.Dir, Limits: limits}
+	plan := launch.Plan{Path: "/proc/self/exe", Argv: c.Argv, Env: c.Env, Dir: c.Dir, Limits: spec.Limits}
+	if as := spec.RunAs; as != nil {
+		plan.User, plan.NoNewPrivs = &launch.User{UID: as.UID, GID: as.GID, Groups: as.Groups}, true
+		plan.Env = ownEnv(plan.Env, as)
+	}
 	stage, err := launch.New(c.Path, plan, files)
 	if err != nil {
 		return nil, err
 	}
 	defer stage.Close()
 	return sp.cfg.Starter.Start(proc.Command{Path: stage.Path, Argv: stage.Argv, Env: stage.Env, Dir: "/", Files: stage.Files})
+}
+
+// ownEnv tells a worker of another user who it is, as login(1) does.
+func ownEnv(env []string, as *control.Identity) []string {
+	set := map[string]string{"USER": as.Name, "LOGNAME": as.Name, "HOME": as.Home}
+	var own []string
+	for _, v := range env {
+		if name, _, _ := strings.Cut(v, "="); set[name] == "" {
+			own = append(own, v)
+		}
+	}
+	for _, name := range []string{"USER", "LOGNAME", "HOME"} {
+		if set[name] != "" {
+			own = append(own, name+"="+set[name])
+		}
+	}
+	return own
 }
 
 func workerEnv(base []string) []string {

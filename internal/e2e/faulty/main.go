@@ -26,9 +26,9 @@ import (
 )
 
 type options struct {
-	dir, listen, admin, policy, share, hash string
-	workers, maxRestarts, maxSurge          int
-	lostAfter, drain, killAfter             time.Duration
+	dir, listen, admin, policy, share, hash, user string
+	workers, maxRestarts, maxSurge                int
+	lostAfter, drain, killAfter                   time.Duration
 }
 
 func main() {
@@ -39,6 +39,7 @@ func main() {
 	flag.StringVar(&o.policy, "policy", string(control.Always), "")
 	flag.StringVar(&o.share, "share", control.ShareSlots, "")
 	flag.StringVar(&o.hash, "password-hash", "", "")
+	flag.StringVar(&o.user, "user", "", "")
 	flag.IntVar(&o.workers, "workers", 3, "")
 	flag.IntVar(&o.maxRestarts, "max-restarts", 0, "")
 	flag.IntVar(&o.maxSurge, "max-surge", 0, "")
@@ -56,7 +57,7 @@ func main() {
 func (o options) app() norestart.App {
 	app := norestart.App{Name: "faulty", Dir: o.dir, Pools: []norestart.Pool{{
 		Name: "web", Workers: o.workers, Listen: []string{"tcp://" + o.listen}, Run: serve,
-		Policy: control.Policy(o.policy), Share: o.share, MaxRestarts: o.maxRestarts, MaxSurge: o.maxSurge,
+		Policy: control.Policy(o.policy), Share: o.share, User: o.user, MaxRestarts: o.maxRestarts, MaxSurge: o.maxSurge,
 		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, LameDuck: 200 * time.Millisecond,
 	}}}
 	if o.hash != "" {

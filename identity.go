@@ -1,0 +1,97 @@
+package norestart
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+
+	"github.com/norestart/norestart/control"
+)
+
+// specFor is the application as data, with the users of its pools looked up;
+// run is the directory where their workers find the primary.
+func (app App) specFor(run string) (control.Spec, error) {
+	s := app.spec()
+	for i, p := range app.Pools {
+		as, err := identityOf(p.User, p.Group)
+		if err == nil && as != nil {
+			err = reachable(run, p.User)
+		}
+		if err != nil {
+			return s, fmt.Errorf("pool %s: %w", p.Name, err)
+		}
+		s.Pools[i].RunAs = as
+	}
+	return s, nil
+}
+
+// identityOf looks up whom a pool runs as; nil is whom we run as.
+func identityOf(name, group string) (*control.Identity, error) {
+	switch {
+	case name == "" && group == "":
+		return nil, nil
+	case name == "":
+		return nil, fmt.Errorf("group %s: name a user, too", group)
+	case os.Geteuid() != 0:
+		return nil, fmt.Errorf("user %s: only root may start workers as another user", name)
+	}
+	u, err := user.Lookup(name)
+	if _, nan := strconv.ParseUint(name, 10, 32); err != nil && nan == nil {
+		u, err = user.LookupId(name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("user %s: %w", name, err)
+	}
+	as := &control.Identity{Name: u.Username, Home: u.HomeDir}
+	if err := errors.Join(number(&as.UID, u.Uid), number(&as.GID, u.Gid)); err != nil {
+		return nil, fmt.Errorf("user %s: %w", name, err)
+	}
+	return as, groupsOf(as, u, group)
+}
+
+// groupsOf fills in the groups: the one that was asked for, or all of the
+// user's.
+func groupsOf(as *control.Identity, u *user.User, group string) error {
+	if group != "" {
+		g, err := user.LookupGroup(group)
+		if _, nan := strconv.ParseUint(group, 10, 32); err != nil && nan == nil {
+			g, err = user.LookupGroupId(group)
+		}
+		if err != nil {
+			return fmt.Errorf("group %s: %w", group, err)
+		}
+		return number(&as.GID, g.Gid)
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return fmt.Errorf("groups of user %s: %w", u.Username, err)
+	}
+	as.Groups = make([]uint32, len(ids))
+	for i, id := range ids {
+		if err := number(&as.Groups[i], id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func number(into *uint32, text string) error {
+	n, err := strconv.ParseUint(text, 10, 32)
+	*into = uint32(n)
+	return err
+}
+
+// reachable refuses a run directory that another user cannot pass: his workers
+// would never find the primary.
+func reachable(run, name string) error {
+	info, err := os.Stat(run)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&0o001 == 0 {
+		return fmt.Errorf("user %s cannot enter %s (mode %04o): a cluster with users of its own needs the standard directories, without --dir", name, run, info.Mode().Perm())
+	}
+	return nil
+}
