@@ -22,7 +22,7 @@ func fillValue(v reflect.Value, n *int) {
 		v.SetInt(int64(*n))
 	case reflect.Uint64:
 		v.SetUint(1<<63 + uint64(*n))
-	case reflect.Uint8:
+	case reflect.Uint8, reflect.Uint32:
 		v.SetUint(uint64(*n))
 	case reflect.String:
 		v.SetString(fmt.Sprintf("text %d", *n))
