@@ -64,6 +64,7 @@ var foreign = []row{
 	{"golang.org/x/crypto/ssh/...", []string{"shell", "certs", "client", "internal/bench"}, "ssh stays in the packages that speak it"},
 	{"github.com/gliderlabs/ssh/...", []string{"shell"}, "gliderlabs/ssh stays behind the filter of the shell"},
 	{"github.com/spf13/cobra/...", []string{"cmd/..."}, "cobra is for the command line of norestart"},
+	{"internal/fault/...", nil, "only go build -overlay puts faults into a program"},
 }
 
 // forbidden are imports that no package that the primary consists of may have.
@@ -128,6 +129,7 @@ func TestRefuse(t *testing.T) {
 		{"internal/proc", "control", "internal/proc imports control: an internal package depends on nothing of ours"},
 		{"internal/ipc", "internal/inherit", "internal/ipc imports internal/inherit: the wire carries the vocabulary and no behaviour"},
 		{"examples/hello", "internal/dirs", "examples/hello imports internal/dirs: an example does only what a user of the library can do"},
+		{".", "internal/fault", ". imports internal/fault: only go build -overlay puts faults into a program"},
 		{"examples/hello", "primary", "examples/hello imports primary: an example does only what a user of the library can do"},
 		{"worker", "golang.org/x/crypto/ssh/agent", "worker imports golang.org/x/crypto/ssh/agent: ssh stays in the packages that speak it"},
 		{".", "golang.org/x/crypto/ssh", ". imports golang.org/x/crypto/ssh: ssh stays in the packages that speak it"},
