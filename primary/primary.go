@@ -193,6 +193,7 @@ func (p *Primary) serve(ctx context.Context, l *loop, workers, ctl *net.UnixList
 	wg.Go(func() { p.signals(ctx, signals) })
 	l.cfg.Console(l.listening())
 	l.sweepGenerations()
+	l.persist(true) // before the first spawn: the number of a generation is never used again
 	l.rearm()
 	l.alarm()
 	l.run(p.events)

@@ -325,6 +325,7 @@ func (l *loop) revive(names []string, owner string) (*job, error) {
 		}
 		l.step(s, input{kind: hRevive})
 	}
+	l.persist(true) // the same as for a stop
 	return j, nil
 }
 
@@ -377,5 +378,6 @@ func (l *loop) stopWorker(id, owner string) (*job, error) {
 	}
 	j.Total = 1
 	l.step(s, input{kind: hWant, want: wantStopped})
+	l.persist(true) // who is told that it was done must not find it undone by the next primary
 	return j, nil
 }
