@@ -32,7 +32,7 @@ const blindTimeout = 300 * time.Millisecond
 type gathering struct {
 	until    time.Time
 	deferred []event
-	blind    bool // there is no record: whoever lives must show up in time
+	blind    bool // no record names who lives: whoever does must show up in time
 	refused  bool // the addresses could not be opened, and it was said
 	asked    int  // workers that were asked for the sockets
 	most     int  // sockets that one of them has
@@ -189,7 +189,7 @@ func (l *loop) gather(p *pool) {
 		return
 	default:
 		had := p.lengths()
-		if err := p.listen(); err != nil && g.blind {
+		if err := p.listen(); err != nil && g.blind && !p.alive() {
 			l.fatal, l.stopping, p.gathering = err, true, nil // nobody gave it back: it is somebody else's
 			return
 		} else if err != nil {

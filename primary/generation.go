@@ -116,7 +116,8 @@ func (p *pool) generation(number int) *generation {
 	return nil
 }
 
-// adoptGeneration adds a generation and forgets the oldest that no slot runs.
+// adoptGeneration adds a generation. Whoever calls it tidies up when that is
+// written down: what a record names must be there.
 func (l *loop) adoptGeneration(p *pool, g *generation) {
 	p.lastGen, g.number = p.lastGen+1, p.lastGen+1
 	g.made = settingsOf(p.spec)
@@ -124,7 +125,23 @@ func (l *loop) adoptGeneration(p *pool, g *generation) {
 	if err := g.keep(l.cfg.State, p.spec.Name); err != nil {
 		l.tell(control.Event{Kind: "pool.trouble", Text: fmt.Sprintf("pool %s: %v", p.spec.Name, err)})
 	}
-	p.tidy()
+}
+
+// keepAgain keeps the binaries whose files have gone: a primary was killed
+// while it forgot them, or somebody removed them.
+func (l *loop) keepAgain(p *pool) {
+	for _, g := range p.generations {
+		if g.kept == "" {
+			continue
+		}
+		if _, err := os.Lstat(g.kept); err == nil {
+			continue
+		}
+		g.kept = ""
+		if err := g.keep(l.cfg.State, p.spec.Name); err != nil {
+			l.tell(control.Event{Kind: "pool.trouble", Text: fmt.Sprintf("pool %s: %v", p.spec.Name, err)})
+		}
+	}
 }
 
 // tidy forgets what is over the number of generations to keep: first those

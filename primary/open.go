@@ -94,6 +94,7 @@ func (p *Primary) openPool(l *loop, spec control.PoolSpec, r *record) error {
 	if old := r.pool(spec.Name); old != nil {
 		pl.lastGen = old.LastGen
 		pl.restoreGenerations(*old, l.im)
+		l.keepAgain(pl)
 		if !r.Stopped {
 			if err := l.restore(pl, *old, r.BootID == l.bootID); err != nil {
 				return fmt.Errorf("pool %s: %w", spec.Name, err)
@@ -192,6 +193,7 @@ func (l *loop) firstGeneration(p *pool) error {
 	}
 	l.adoptGeneration(p, g)
 	p.gen = g.number
+	p.tidy()
 	return nil
 }
 

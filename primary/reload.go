@@ -123,6 +123,7 @@ func (c *cycle) begin(l *loop, j *job) error {
 	j.asker.last(c.waiting)
 	c.total = len(c.waiting)
 	l.persist(true) // before the first spawn: the next primary must know what was meant
+	c.pool.tidy()
 	j.Total += c.total
 	if c.total == 0 {
 		j.note("pool %s: no worker runs, nothing to replace", c.pool.spec.Name)

@@ -300,7 +300,7 @@ func (l *loop) takeStray(p *pool, s *seat, h ipc.Hello, pid int) (known, error) 
 		t := transition{slot: s.slot, pol: p.policy}
 		t.retire(&pr, false)
 		s.slot = t.slot
-		l.letGo(s, t.do, pr.inc)
+		l.letGo(s, t.do, h.Incarnation)
 	}
 	l.rearm()
 	return known{s, h.Incarnation, p.spec, false}, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -363,25 +362,41 @@ func TestStray(t *testing.T) {
 	}
 }
 
-// TestStrayNotReady: one whose slot is taken is told to go before it is ready.
-func TestStrayNotReady(t *testing.T) {
-	l := newLegacy(t, aged("web", 1))
-	first, stray := l.seated(0, 11), l.survivor(0, 1, 12)
-	l.comeBack(stray, func(*ipc.Hello) {})
-	l.comeBack(first, ready)
-	l.next()
-	within(t, stray.dead)
+// TestStrayLeaves: one whose slot is taken is asked once, by a message if it
+// serves: TERM after that would cut what it has in hand.
+func TestStrayLeaves(t *testing.T) {
+	for name, test := range map[string]struct {
+		say  truth
+		want string // the signal that ends it
+	}{
+		"ready":     {ready, ""},
+		"not ready": {func(*ipc.Hello) {}, "SIGTERM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLegacy(t, aged("web", 1))
+			first, stray := l.seated(0, 11), l.survivor(0, 1, 12)
+			l.comeBack(stray, test.say)
+			l.comeBack(first, ready)
+			l.next()
+			within(t, stray.dead)
+			if got := l.exitOf("web/0", 12); got.Signal != test.want {
+				t.Errorf("the stray ended with %+v, want signal %q", got, test.want)
+			}
+		})
+	}
+}
+
+// exitOf is how a process ended, which may still be on its way.
+func (l *legacy) exitOf(id string, inc uint64) control.Exit {
+	l.t.Helper()
 	for {
-		w, err := l.ctl.Worker(l.context(), "web/0")
-		must(t, err)
-		i := slices.IndexFunc(w.Exits, func(e control.Exit) bool { return e.Incarnation == 12 })
-		if i < 0 {
-			continue // its exit is on its way
+		w, err := l.ctl.Worker(l.context(), id)
+		must(l.t, err)
+		for _, e := range w.Exits {
+			if e.Incarnation == inc {
+				return e
+			}
 		}
-		if got := w.Exits[i]; got.Signal != "SIGTERM" {
-			t.Errorf("the stray ended with %+v, want by SIGTERM", got)
-		}
-		return
 	}
 }
 
@@ -544,5 +559,20 @@ func TestLostGenerationIsNotStarted(t *testing.T) {
 	l.next()
 	if d := cmp.Diff([]int{2, 2}, l.generations()); d != "" {
 		t.Errorf("generations: the lost one's number is not used again (-want +got):\n%s", d)
+	}
+}
+
+// TestStrayHoldsAddress: the record names nobody who lives, but somebody holds
+// the address: he gives it back, and is not taken for another program.
+func TestStrayHoldsAddress(t *testing.T) {
+	l := newLegacy(t, aged("web", 1))
+	l.cfg.Spec.Pools[0].Listen = []string{l.sockets.Addr()}
+	l.comeBack(l.survivor(0, 1, 12), ready)
+	l.next()
+	if d := cmp.Diff([]uint64{12}, l.incarnations()); d != "" {
+		t.Errorf("incarnations (-want +got):\n%s", d)
+	}
+	if got := l.listens(); got != l.sockets.Addr() {
+		t.Errorf("it listens on %s, the survivor on %s", got, l.sockets.Addr())
 	}
 }
