@@ -2,7 +2,7 @@
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build demo test check format vet lint fuzz tidy docs bench chaos clean
+.PHONY: help build demo test faults check format vet lint fuzz tidy docs bench chaos clean
 .DEFAULT_GOAL := help
 
 help: ## print this
@@ -16,6 +16,9 @@ demo: build ## start a cluster and log in to it
 
 test: ## run all tests
 	$(GO) test -race ./...
+
+faults: ## kill the primary at every point of what it does (part of test)
+	$(GO) test ./internal/e2e -run 'TestFaults' -v -count=1
 
 check: format vet lint tidy test fuzz ## what CI runs
 

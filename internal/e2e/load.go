@@ -107,7 +107,10 @@ func (c *client) more() bool {
 
 // request makes one and returns the connection if it may be used again.
 func (c *client) request(conn *connection) *connection {
-	fresh := conn == nil
+	fresh, before := conn == nil, ""
+	if !fresh {
+		before = conn.last
+	}
 	body, again, err := c.exchange(&conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,12 +121,13 @@ func (c *client) request(conn *connection) *connection {
 	if err != nil {
 		c.failed++
 		if len(c.causes) < keptCauses {
-			c.causes = append(c.causes, fmt.Sprintf("%v (new connection: %t)", err, fresh))
+			c.causes = append(c.causes, fmt.Sprintf("%v (new connection: %t, its last answer: %q)", err, fresh, before))
 		}
 	} else if m := generation.FindStringSubmatch(body); m != nil {
 		c.generations[m[1]]++
 	}
 	if err == nil && again {
+		conn.last = body
 		return conn
 	}
 	conn.close()
@@ -156,7 +160,8 @@ func (c *client) exchange(conn **connection) (body string, again bool, err error
 // connection is one with what has been read ahead.
 type connection struct {
 	net.Conn
-	in *bufio.Reader
+	in   *bufio.Reader
+	last string // answer on it
 }
 
 func connect(address string) (*connection, error) {
@@ -164,7 +169,7 @@ func connect(address string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{nc, bufio.NewReader(nc)}, nil
+	return &connection{Conn: nc, in: bufio.NewReader(nc)}, nil
 }
 
 func (c *connection) close() {

@@ -9,6 +9,7 @@
 //	alone     end with 7 while another process of the slot lives
 //	deaf      finish neither when asked to drain nor on TERM
 //	child     start a child that ignores TERM and has the worker's output
+//	lives     add a line to this file: worker, generation, incarnation
 //
 // Handlers: "end" lets a worker end with status 0, "crash" with 9, "say"
 // writes its arguments as lines, "tally" a number of numbered ones.
@@ -28,7 +29,7 @@ import (
 type options struct {
 	dir, listen, admin, policy, share, hash, user string
 	workers, maxRestarts, maxSurge                int
-	lostAfter, drain, killAfter                   time.Duration
+	lostAfter, drain, killAfter, canary, lameDuck time.Duration
 }
 
 func main() {
@@ -46,6 +47,8 @@ func main() {
 	flag.DurationVar(&o.lostAfter, "lost-after", 0, "")
 	flag.DurationVar(&o.drain, "drain", 0, "")
 	flag.DurationVar(&o.killAfter, "kill-after", 0, "")
+	flag.DurationVar(&o.canary, "canary", 0, "")
+	flag.DurationVar(&o.lameDuck, "lame-duck", 200*time.Millisecond, "")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "error: faulty: unexpected argument", flag.Arg(0))
@@ -58,7 +61,7 @@ func (o options) app() norestart.App {
 	app := norestart.App{Name: "faulty", Dir: o.dir, Pools: []norestart.Pool{{
 		Name: "web", Workers: o.workers, Listen: []string{"tcp://" + o.listen}, Run: serve,
 		Policy: control.Policy(o.policy), Share: o.share, User: o.user, MaxRestarts: o.maxRestarts, MaxSurge: o.maxSurge,
-		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, LameDuck: 200 * time.Millisecond,
+		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, LameDuck: o.lameDuck, Canary: o.canary,
 	}}}
 	if o.hash != "" {
 		app.Shell = &shell.Config{Host: "127.0.0.1", Port: -1, PasswordHash: o.hash}

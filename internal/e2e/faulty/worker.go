@@ -19,6 +19,9 @@ import (
 
 // serve is a worker: it looks what it shall do wrong, and then serves.
 func serve(ctx context.Context, w *worker.Worker) error {
+	if err := lives(w); err != nil {
+		return err
+	}
 	if text, ok := asked("exit", w.Slot()); ok {
 		fmt.Fprintf(os.Stderr, "faulty: %s has no licence\n", w.ID())
 		status, err := strconv.Atoi(text)
@@ -58,6 +61,19 @@ func serve(ctx context.Context, w *worker.Worker) error {
 		select {}
 	}
 	return err
+}
+
+// lives notes that this process has been started, and as what.
+func lives(w *worker.Worker) error {
+	f, err := os.OpenFile("lives", os.O_WRONLY|os.O_APPEND, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%s %d %d\n", w.ID(), w.Generation(), w.Incarnation())
+	return errors.Join(err, f.Close())
 }
 
 func handle(w *worker.Worker, end func()) {

@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/fault/inject"
+)
+
+// TestFaults kills the primary at every point of what it does: before and after
+// each call of package inject's list, one run each. The next primary has to
+// take over, with no request lost on the way. A first run of a sequence tells
+// which points there are, about 350 in all.
+func TestFaults(t *testing.T) {
+	program := injected(t)
+	for _, s := range sequences {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			s.run(t, program)
+		})
+	}
+}
+
+// TestFaultsStayOut: no point is in an ordinary build.
+func TestFaultsStayOut(t *testing.T) {
+	for name, want := range map[string]bool{
+		injected(t): true, filepath.Join(os.Getenv(binVariable), "faulty"): false, filepath.Join(os.Getenv(binVariable), "norestart"): false,
+	} {
+		program, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The names of functions are in the table by which stacks are printed.
+		if got := bytes.Contains(program, []byte("norestart/internal/fault.")); got != want {
+			t.Errorf("points in %s: %t, want %t", name, got, want)
+		}
+	}
+}
+
+// injected builds the program of the transcripts with points in it. It does not
+// watch for races: it is started some thousand times.
+func injected(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	overlay, err := inject.Overlay(root, out, "primary", "internal/durable", "internal/inherit", "internal/proc", "internal/ipc", "internal/dirs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(out, "faulty")
+	cmd := exec.Command("go", "build", "-overlay", overlay, "-o", program, "./faulty")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build with points: %v\n%s", err, text)
+	}
+	return program
+}
+
+// sequence is something that a primary does.
+type sequence struct {
+	name  string
+	args  []string
+	fresh bool // each point has a cluster of its own
+	alone bool // requests may be lost: there are none
+	ends  bool // the primary ends by itself
+	// before brings a cluster to where the sequence begins.
+	before func(t *testing.T, v *victim)
+	// do is what is asked; nil: the start of the primary itself.
+	do func(ctx context.Context, c control.Control) (control.Job, error)
+	// after looks at what has become of it, under the next primary.
+	after func(t *testing.T, v *victim, st control.Status)
+}
+
+// run finds the points of a sequence and kills the primary at each.
+func (s sequence) run(t *testing.T, program string) {
+	v := newVictim(t, s, program)
+	points := s.points(t, v)
+	if len(points) == 0 {
+		t.Fatal("no point was passed: was the program built with points?")
+	}
+	for i, p := range points {
+		t.Run(fmt.Sprintf("%d %s", i, p), func(t *testing.T) {
+			if s.fresh || v.broken {
+				v.end(t)
+				v = newVictim(t, s, program)
+			}
+			v.broken = true // until the contrary is proved
+			s.kill(t, v, p)
+			v.broken = false
+		})
+	}
+	if !v.broken {
+		v.stop(t)
+	}
+	v.end(t)
+}
+
+// most is how often the same point of a sequence is tried: the first times
+// tell it apart, later ones do the same for another worker.
+const most = 3
+
+// points are those of one undisturbed run.
+func (s sequence) points(t *testing.T, v *victim) (points []string) {
+	t.Helper()
+	s.begin(t, v)
+	v.plan(t, "")
+	if died := v.provoke(t, s); s.ends && !died {
+		<-v.done
+	} else if !s.ends {
+		v.settle(t)
+	}
+	times := make(map[string]int)
+	for p := range strings.Lines(v.passed(t)) {
+		p = strings.TrimSpace(p)
+		times[p]++
+		if times[p] <= most && worth(p) {
+			points = append(points, fmt.Sprintf("%d %s", times[p], p))
+		}
+	}
+	v.forget(t)
+	return points
+}
+
+// worth tells whether a kill at this point can tell what one at the next
+// cannot: after a call that only prepares the next, it cannot.
+func worth(point string) bool {
+	if strings.HasPrefix(point, "before ") {
+		return true
+	}
+	call := point[strings.LastIndexByte(point, ' ')+1:]
+	switch call {
+	case "Rename", "Linkat", "ForkExec", "Bind", "Kill", "PidfdSendSignal", "Renameat":
+		return true
+	}
+	return false
+}
+
+func (s sequence) begin(t *testing.T, v *victim) {
+	if s.do != nil || s.before != nil {
+		v.ensure(t)
+	}
+	if s.before != nil {
+		s.before(t, v)
+	}
+	v.note(t)
+}
+
+// kill lets the primary die at one point, and the next one take over.
+func (s sequence) kill(t *testing.T, v *victim, point string) {
+	s.begin(t, v)
+	v.plan(t, point)
+	if died := v.provoke(t, s); !died {
+		t.Logf("not passed this time: killed afterwards")
+		v.kill(t)
+	}
+	v.forget(t)
+	v.start(t)
+	s.judge(t, v)
+}
+
+// judge looks at the cluster that the next primary has.
+func (s sequence) judge(t *testing.T, v *victim) {
+	st := v.settle(t)
+	v.check(t, st)
+	if s.after != nil {
+		s.after(t, v, st)
+	}
+}

@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/norestart/norestart/control"
+)
+
+// sequences are all that a primary does to its cluster.
+var sequences = []sequence{
+	{name: "start", fresh: true, alone: true},
+	{name: "adopt", before: func(*testing.T, *victim) {}}, // there is one to adopt from,
+	{name: "reload", before: pruned, do: reload, after: oneGeneration},
+	{name: "reload_rolled_back", before: broken, do: reload, after: mended},
+	{name: "rollback", before: reloaded, do: rollback, after: oneGeneration},
+	{name: "scale_up", fresh: true, args: []string{"--workers", "1"}, do: scale(3), after: target(3)},
+	{name: "scale_down", before: scaled(3), do: scale(1), after: target(1)},
+	{name: "worker_stop", before: revived, do: stopWorker, after: halted(1)},
+	{name: "worker_revive", before: stoppedFirst, do: revive, after: halted(0)},
+	{name: "worker_restart", do: restartWorker},
+	{name: "worker_ends", fresh: true, do: endWorker("web/1")},
+	{name: "only_worker_ends", fresh: true, alone: true, args: []string{"--workers", "1", "--lame-duck", "20ms"}, do: endWorker("web/0")},
+	{name: "restart_primary", do: restart(true)},
+	{name: "restart", do: restart(false), after: oneGeneration},
+	{name: "stop", fresh: true, alone: true, ends: true, do: stop},
+}
+
+func scale(to int) func(context.Context, control.Control) (control.Job, error) {
+	return func(ctx context.Context, c control.Control) (control.Job, error) {
+		return c.Scale(ctx, control.ScaleRequest{Pool: "web", To: to})
+	}
+}
+
+func scaled(to int) func(*testing.T, *victim) {
+	return func(t *testing.T, v *victim) { v.must(t, scale(to)) }
+}
+
+// target: what was accepted holds under the next primary.
+func target(want int) func(*testing.T, *victim, control.Status) {
+	return func(t *testing.T, v *victim, st control.Status) {
+		if got := web(st).Target; got != want && (v.accepted || got != v.target) {
+			v.fatal(t, "target %d, want %d; it was %d; accepted: %t", got, want, v.target, v.accepted)
+		}
+	}
+}
+
+func stopWorker(ctx context.Context, c control.Control) (control.Job, error) {
+	return c.StopWorker(ctx, "web/1")
+}
+
+func revive(ctx context.Context, c control.Control) (control.Job, error) {
+	return c.Revive(ctx, control.ReviveRequest{IDs: []string{"web/1"}})
+}
+
+func restartWorker(ctx context.Context, c control.Control) (control.Job, error) {
+	return c.RestartWorker(ctx, "web/1")
+}
+
+func revived(t *testing.T, v *victim)      { v.must(t, revive) }
+func stoppedFirst(t *testing.T, v *victim) { v.must(t, stopWorker) }
+
+// halted: what was accepted holds under the next primary.
+func halted(want int) func(*testing.T, *victim, control.Status) {
+	return func(t *testing.T, v *victim, st control.Status) {
+		if got := web(st).Stopped; v.accepted && got != want {
+			v.fatal(t, "%d workers are stopped, want %d", got, want)
+		}
+	}
+}
+
+// endWorker lets a worker end by itself, and waits until its slot is filled.
+func endWorker(id string) func(context.Context, control.Control) (control.Job, error) {
+	return func(ctx context.Context, c control.Control) (none control.Job, err error) {
+		before, err := c.Worker(ctx, id)
+		if err != nil {
+			return none, err
+		}
+		ask := control.CallRequest{Pool: "web", Handler: "end", Args: []string{id}}
+		if err := c.Call(ctx, ask, func(control.CallReply) error { return nil }); err != nil {
+			return none, err
+		}
+		return none, poll(ctx, func() bool {
+			now, err := c.Worker(ctx, id)
+			return err == nil && now.State == control.Ready && now.Incarnation != before.Incarnation
+		})
+	}
+}
+
+func restart(primary bool) func(context.Context, control.Control) (control.Job, error) {
+	return func(ctx context.Context, c control.Control) (control.Job, error) {
+		return c.Restart(ctx, control.RestartRequest{Primary: primary})
+	}
+}
+
+func stop(ctx context.Context, c control.Control) (control.Job, error) {
+	return c.Stop(ctx, control.StopRequest{})
+}
+
+func reload(ctx context.Context, c control.Control) (control.Job, error) {
+	return c.Reload(ctx, control.ReloadRequest{})
+}
+
+func rollback(ctx context.Context, c control.Control) (control.Job, error) {
+	return c.Rollback(ctx, control.RollbackRequest{})
+}
+
+// pruned has so many generations that the next one ends the oldest.
+func pruned(t *testing.T, v *victim) {
+	for v.keeps(t) < 3 {
+		v.must(t, reload)
+	}
+}
+
+func reloaded(t *testing.T, v *victim) {
+	for v.keeps(t) < 2 {
+		v.must(t, reload)
+	}
+}
+
+func (v *victim) keeps(t *testing.T) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	kept, err := v.control().Generations(ctx)
+	if err != nil {
+		v.fatal(t, "generations: %v", err)
+	}
+	n := 0
+	for _, g := range kept {
+		if !g.GivenUp {
+			n++
+		}
+	}
+	return n
+}
+
+// broken lets the last worker of a new generation fail.
+func broken(t *testing.T, v *victim) {
+	if err := os.WriteFile(filepath.Join(v.work, "exit.2"), []byte("3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mended: what was begun has been undone.
+func mended(t *testing.T, v *victim, st control.Status) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(v.work, "exit.2")); err != nil {
+		t.Fatal(err)
+	}
+	if g := web(st).Generation; g != v.generation {
+		v.fatal(t, "generation %d, want %d", g, v.generation)
+	}
+	oneGeneration(t, v, st)
+}
+
+// oneGeneration: all workers run what the pool runs, the new one if somebody
+// was told so.
+func oneGeneration(t *testing.T, v *victim, st control.Status) {
+	t.Helper()
+	if v.told == string(control.JobOK) && web(st).Generation == v.generation {
+		v.fatal(t, "still generation %d, but the job was ok", v.generation)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	workers, err := v.control().Workers(ctx)
+	if err != nil {
+		v.fatal(t, "workers: %v", err)
+	}
+	for _, w := range workers {
+		if want := web(st).Generation; !w.BuiltIn && w.Generation != want {
+			v.fatal(t, "%s runs generation %d, want %d", w.ID, w.Generation, want)
+		}
+	}
+}
