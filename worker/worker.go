@@ -113,7 +113,7 @@ func Main(fd int, run Run) error {
 	defer w.leave()
 	w.wg.Go(w.attend)
 	w.wg.Go(w.beat)
-	w.wg.Go(w.signals)
+	w.wg.Go(w.signals())
 	return w.work(run)
 }
 
@@ -258,15 +258,23 @@ func (w *Worker) beat() {
 	}
 }
 
-// signals: TERM asks to drain, a second one cuts. HUP does nothing but what the
+// signals takes the signals at once: TERM must not end a worker that serves,
+// and it serves soon after. What is returned obeys. TERM asks to drain, a second
+// one cuts. HUP does nothing but what the
 // application wants of it: the kernel sends it, with CONT, to a worker that is
 // stopped while its primary ends (setpgid(2)), and it would end the worker.
-func (w *Worker) signals() {
+func (w *Worker) signals() (obey func()) {
 	c, hup := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM)
-	defer signal.Stop(c)
 	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	return func() {
+		defer signal.Stop(c)
+		defer signal.Stop(hup)
+		w.obeySignals(c)
+	}
+}
+
+func (w *Worker) obeySignals(c <-chan os.Signal) {
 	for {
 		select {
 		case <-w.hard.Done():
