@@ -17,8 +17,8 @@ demo: build ## start a cluster and log in to it
 test: ## run all tests
 	$(GO) test -race ./...
 
-faults: ## kill the primary at every point of what it does (part of test)
-	$(GO) test ./internal/e2e -run 'TestFaults' -v -count=1
+faults: ## kill the primary at every point of what it does (test: at most of them)
+	FAULTS=all $(GO) test ./internal/e2e -run 'TestFaults' -v -count=1
 
 check: format vet lint tidy test fuzz ## what CI runs
 

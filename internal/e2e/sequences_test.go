@@ -12,7 +12,9 @@ import (
 // sequences are all that a primary does to its cluster.
 var sequences = []sequence{
 	{name: "start", fresh: true, alone: true},
-	{name: "adopt", before: func(*testing.T, *victim) {}}, // there is one to adopt from,
+	{name: "adopt", args: shellArgs, before: func(*testing.T, *victim) {}}, // there is one to adopt from,
+	{name: "start_shell", long: true, fresh: true, alone: true, args: shellArgs},
+	{name: "restart_shell", long: true, args: shellArgs, do: restart(false), after: oneGeneration},
 	{name: "reload", before: pruned, do: reload, after: oneGeneration},
 	{name: "reload_rolled_back", before: broken, do: reload, after: mended},
 	{name: "rollback", before: reloaded, do: rollback, after: oneGeneration},
@@ -98,6 +100,10 @@ func restart(primary bool) func(context.Context, control.Control) (control.Job, 
 func stop(ctx context.Context, c control.Control) (control.Job, error) {
 	return c.Stop(ctx, control.StopRequest{})
 }
+
+// shellArgs give the cluster an admin port. Nobody logs in: the hash is as good
+// as any.
+var shellArgs = []string{"--password-hash", "$argon2id$v=19$m=19456,t=2,p=1$vrGDijlrNAt2cKDf+2uYOA$iICkCF00O8r0uapxK3BR863p1edNgsmnWOXyLYJ9tgg"}
 
 func reload(ctx context.Context, c control.Control) (control.Job, error) {
 	return c.Reload(ctx, control.ReloadRequest{})
