@@ -24,6 +24,7 @@ type Group struct {
 	fds    []int     // by slot; a single one in mode One
 	file   *unixFile // of a unix socket
 	attach attachFunc
+	ready  []int // the last choice of Steer
 }
 
 // Open listens on l with the socket of slot 0. share is Slots or One; a unix
@@ -121,6 +122,12 @@ func (g *Group) Grow(n int) error {
 			return fmt.Errorf("listen tcp %s for slot %d: %w", g.bound, slot, err)
 		}
 		g.fds = append(g.fds, fd)
+		if len(g.fds) == 2 && g.ready != nil {
+			// Only now there is a group, and it spreads connections over both.
+			if err := g.Steer(g.ready); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

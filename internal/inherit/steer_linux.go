@@ -29,6 +29,7 @@ func (g *Group) Steer(ready []int) error {
 	if n := len(ready); n > 0 && (ready[0] < 0 || g.mode == Slots && ready[n-1] >= len(g.fds)) {
 		return fmt.Errorf("steer %s to slots %v: there are %d", g.Addr(), ready, len(g.fds))
 	}
+	g.ready = ready
 	if g.mode == One || len(g.fds) < 2 {
 		return nil // a socket is in no group before there is a second
 	}

@@ -307,3 +307,18 @@ func acceptWithin(fd int) (int, error) {
 	accepted, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
 	return accepted, err
 }
+
+// TestGrowthFromOneSocket: a single socket is steered nowhere, but the choice
+// holds as soon as there is a second, whose worker is only being started.
+func TestGrowthFromOneSocket(t *testing.T) {
+	g := mustOpen(t, "tcp://127.0.0.1:0", Slots, 0)
+	if g.Mode() != Slots {
+		t.Skip("the kernel refuses to steer")
+	}
+	steer(t, g, []int{0})
+	if err := g.Grow(3); err != nil {
+		t.Fatal(err)
+	}
+	answer(t, g)
+	checkSpread(t, ask(t, g, 60), []int{0})
+}
