@@ -46,7 +46,8 @@ func (l *loop) exec(g *generation, j *job) error {
 	if err != nil {
 		return err
 	}
-	im.Old = old
+	im.Old, im.Console = old, l.con.leave()
+	defer l.con.goOn(im.Console)
 	keep := im.descriptors()
 	fd, err := writeImage(im)
 	if err != nil {
@@ -195,6 +196,7 @@ func takeOver(cfg Config, im *image, lock *os.File) (_ *Primary, _ *loop, err er
 	}
 	p.log.restore(im.Epoch, im.NextLine, im.Lines)
 	p.news.restore(im.Epoch, im.NextEvent, im.Events)
+	p.console.goOn(im.Console)
 	l, err := p.assemble(&im.Record, im)
 	if err != nil {
 		return nil, nil, err

@@ -22,6 +22,7 @@ type loop struct {
 	log   *journal[control.LogLine]
 	news  *journal[control.Event]
 	calls *calls
+	con   *console
 
 	pools    []*pool
 	counter  *counter
