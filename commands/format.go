@@ -63,7 +63,10 @@ func plural(n int) string {
 // describeExit tells how a process ended.
 func describeExit(e control.Exit) string {
 	how := fmt.Sprintf("exit status %d", e.Code)
-	if e.Signal != "" {
+	switch {
+	case e.Unknown:
+		how = "exit status unknown: started by an earlier primary"
+	case e.Signal != "":
 		how = e.Signal
 	}
 	if e.OOM {

@@ -168,10 +168,11 @@ type Exit struct {
 	PID         int           `json:"pid"`
 	Generation  int           `json:"generation"`
 	Incarnation uint64        `json:"incarnation"`
-	Code        int           `json:"code"`             // -1 when a signal ended it
+	Code        int           `json:"code"`             // -1 when a signal ended it or it is unknown
 	Signal      string        `json:"signal,omitempty"` // "SIGKILL"
 	OOM         bool          `json:"oom,omitempty"`
-	Uptime      time.Duration `json:"-" cbor:"uptime"` // in JSON: "uptime", seconds
+	Unknown     bool          `json:"unknown,omitempty"` // an earlier primary had started it, and nobody could tell how it ended
+	Uptime      time.Duration `json:"-" cbor:"uptime"`   // in JSON: "uptime", seconds
 	Reason      string        `json:"reason,omitempty"`
 	Lines       []string      `json:"lines,omitempty"` // the last ones it wrote
 }

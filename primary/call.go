@@ -51,6 +51,25 @@ func (c *calls) claim(token string, inc uint64) *question {
 	return q
 }
 
+// gone answers the questions to a process that has ended before it took them.
+func (c *calls) gone(inc uint64) {
+	for _, q := range c.claimAll(inc) {
+		q.reply <- control.CallReply{Worker: q.worker, Error: "it ended before it answered"} // it has room
+	}
+}
+
+func (c *calls) claimAll(inc uint64) (all []*question) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for token, q := range c.open {
+		if q.inc == inc {
+			delete(c.open, token)
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
 func (c *calls) drop(tokens []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,7 +179,9 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 			token := a.p.calls.add(q)
 			asked.waiting, asked.tokens = append(asked.waiting, who.name), append(asked.tokens, token)
 			if !who.run.conv.send(ipc.TypeInvite, ipc.Invite{Token: token}) {
-				asked.replies <- control.CallReply{Worker: who.name, Error: "it has lost its connection"}
+				if a.p.calls.claim(token, who.run.inc) != nil {
+					asked.replies <- control.CallReply{Worker: who.name, Error: "it has lost its connection"}
+				}
 			}
 		}
 		if len(asked.waiting) == 0 {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/norestart/norestart/internal/durable"
 )
 
@@ -62,9 +64,26 @@ func (c *counter) take() error {
 
 func (c *counter) extend() error {
 	to := c.last + reserve
-	if err := durable.WriteFile(c.path, []byte(strconv.FormatUint(to, 10)+"\n"), 0o600); err != nil {
+	text := []byte(fmt.Sprintf("%020d\n", to))
+	err := durable.WriteFile(c.path, text, 0o600)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		err = overwrite(c.path, text)
+	}
+	if err != nil {
 		return fmt.Errorf("reserve incarnations: %w", err)
 	}
 	c.reserved = to
 	return nil
+}
+
+// overwrite writes into the room that the file has: a full disk must not keep
+// the next primary from its workers. It is as long as ever and within one
+// sector, which is written as a whole or not at all.
+func overwrite(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(text, 0)
+	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -20,10 +20,11 @@ type settings struct {
 	OrphanAfter time.Duration     `cbor:"orphan_after,omitempty"`
 	Beat        time.Duration     `cbor:"beat,omitempty"`
 	Limits      map[string]uint64 `cbor:"limits,omitempty"`
+	RunAs       *control.Identity `cbor:"run_as,omitempty"`
 }
 
 func settingsOf(s control.PoolSpec) *settings {
-	return &settings{Share: s.Share, Orphan: s.Orphan, OrphanAfter: s.OrphanAfter, Beat: s.Beat, Limits: s.Limits}
+	return &settings{Share: s.Share, Orphan: s.Orphan, OrphanAfter: s.OrphanAfter, Beat: s.Beat, Limits: s.Limits, RunAs: s.RunAs}
 }
 
 func (s *settings) same(o *settings) bool {

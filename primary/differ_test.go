@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/ipc"
 )
 
 func TestChangedVariables(t *testing.T) {
@@ -23,5 +26,29 @@ func TestChangedVariables(t *testing.T) {
 				t.Errorf("names (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestSettingsOverTheRecord: what was written down and read again is the same.
+func TestSettingsOverTheRecord(t *testing.T) {
+	spec := control.PoolSpec{Limits: map[string]uint64{"nofile": 64}, RunAs: &control.Identity{UID: 1, GID: 2, Groups: []uint32{3}}}.WithDefaults()
+	made := settingsOf(spec)
+	data, err := ipc.Encode(made)
+	must(t, err)
+	var read settings
+	must(t, ipc.Decode(data, &read))
+	if !read.same(settingsOf(spec)) {
+		t.Errorf("read as %+v, want %+v", read, made)
+	}
+	for name, change := range map[string]func(*control.PoolSpec){
+		"limits": func(s *control.PoolSpec) { s.Limits = map[string]uint64{"nofile": 65} },
+		"user":   func(s *control.PoolSpec) { s.RunAs = nil },
+		"orphan": func(s *control.PoolSpec) { s.Orphan = control.OrphanExit },
+	} {
+		other := spec
+		change(&other)
+		if read.same(settingsOf(other)) {
+			t.Errorf("another %s is not seen", name)
+		}
 	}
 }

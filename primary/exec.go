@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -45,7 +46,8 @@ func (l *loop) exec(g *generation, j *job) error {
 	if err != nil {
 		return err
 	}
-	im.Old = old
+	im.Old, im.Console = old, l.con.leave()
+	defer l.con.goOn(im.Console)
 	keep := im.descriptors()
 	fd, err := writeImage(im)
 	if err != nil {
@@ -65,7 +67,26 @@ func (l *loop) exec(g *generation, j *job) error {
 	// A signal between here and the next Notify is lost, not deadly.
 	signal.Ignore(primarySignals()...)
 	defer l.cfg.notify()
-	return fmt.Errorf("execute %s: %w", g.binary.Path(), syscall.Exec(g.binary.ExecPath(), g.argv, env))
+	if l.cfg.pending() { // one that came meanwhile is acted on
+		return errExiting
+	}
+	return fmt.Errorf("execute %s: %w", g.binary.Path(), execute(g.binary.ExecPath(), g.argv, env))
+}
+
+// execute is execve(2). For it Go gives back the soft limit of descriptors that
+// the process was started with; when it fails, the raised one is set again, by
+// hand, so that Go still knows what children shall have.
+func execute(path string, argv, env []string) error {
+	var raised unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &raised); err != nil {
+		return err
+	}
+	err := syscall.Exec(path, argv, env)
+	_, _, errno := unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&raised)), 0, 0, 0)
+	if errno != 0 {
+		err = errors.Join(err, fmt.Errorf("raise the limit of descriptors again: %w", errno))
+	}
+	return err
 }
 
 // errExiting puts an exec off: a process has been reaped, which the kernel
@@ -129,6 +150,8 @@ func (im *image) regroup(p *pool) error {
 // itself. What it cannot take over it gives back: the earlier binary is
 // executed again.
 func succeed(ctx context.Context, cfg Config) error {
+	// ps(1) would show the number of the descriptor that was executed.
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(cfg.Argv[0])), 0)
 	im, err := readImage(cfg.Image)
 	if err != nil {
 		return fmt.Errorf("take over from the image before: %w", err) // the workers serve on, and a new primary adopts them
@@ -173,6 +196,7 @@ func takeOver(cfg Config, im *image, lock *os.File) (_ *Primary, _ *loop, err er
 	}
 	p.log.restore(im.Epoch, im.NextLine, im.Lines)
 	p.news.restore(im.Epoch, im.NextEvent, im.Events)
+	p.console.goOn(im.Console)
 	l, err := p.assemble(&im.Record, im)
 	if err != nil {
 		return nil, nil, err

@@ -183,20 +183,20 @@ func (l *loop) gather(p *pool) {
 			}
 		}
 		return // their exits come next
-	case g.waits(p):
+	case g.waits(p, l.cfg.patience()):
 		return // the sockets are on their way
 	case time.Now().Before(g.retry):
 		return
 	default:
 		had := p.lengths()
 		if err := p.listen(); err != nil && g.blind && !p.alive() {
-			l.fatal, l.stopping, p.gathering = err, true, nil // nobody gave it back: it is somebody else's
-			return
+			l.fatal, l.stopping = err, true // nobody gave it back: it is somebody else's
 		} else if err != nil {
 			g.later(l, p, err)
 			return
+		} else {
+			p.shareFrom(append(had, make([]int, len(p.groups)-len(had))...))
 		}
-		p.shareFrom(append(had, make([]int, len(p.groups)-len(had))...))
 	}
 	p.gathering = nil
 	for _, e := range g.deferred {
@@ -221,11 +221,15 @@ func (g *gathering) later(l *loop, p *pool, err error) {
 }
 
 // waits tells whether sockets may still be on their way.
-func (g *gathering) waits(p *pool) bool {
-	if g.blind && time.Now().Before(g.until) {
-		return true // nobody knows how many there are
+func (g *gathering) waits(p *pool, patience time.Duration) bool {
+	until := g.until
+	if g.blind {
+		if time.Now().Before(until) {
+			return true // nobody knows how many there are
+		}
+		until = until.Add(patience) // for the sockets of those who have come
 	}
-	return p.sockets() < max(g.most, 1) && len(p.spec.Listen) > 0 && p.alive() && time.Now().Before(g.until)
+	return p.sockets() < max(g.most, 1) && len(p.spec.Listen) > 0 && p.alive() && time.Now().Before(until)
 }
 
 // silent are the slots with a process that has not said hello.

@@ -42,6 +42,7 @@ type image struct {
 	NextLine, NextEvent uint64
 	Lines               []control.LogLine `cbor:"lines"`
 	Events              []control.Event   `cbor:"events"`
+	Console             consoleImage      `cbor:"console"`
 }
 
 // counterImage lets the incarnations go on without a write: the disk may be full.

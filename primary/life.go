@@ -63,9 +63,7 @@ func (l *loop) exited(s *seat, inc uint64, e proc.Exit, lines []string) {
 	if e.Signal != 0 {
 		exit.Code, exit.Signal = -1, unix.SignalName(e.Signal)
 	}
-	if e.Unknown && exit.Reason == "" {
-		exit.Reason = "nobody could tell how: an earlier primary had started it"
-	}
+	exit.Unknown = e.Unknown
 	wanted := s.endedByUs(inc)
 	l.fail(s, inc, exit)
 	l.step(s, input{kind: hExit, inc: inc, clean: exit.Code == 0})
@@ -90,6 +88,7 @@ func (l *loop) fail(s *seat, inc uint64, e control.Exit) {
 	s.exits = s.exits[:min(len(s.exits), keptExits)]
 	s.runs[inc].forget()
 	delete(s.runs, inc)
+	l.calls.gone(inc)
 }
 
 // exitText is an exit in one line: "exited with status 3 after 2s: no beat for
@@ -99,6 +98,8 @@ func exitText(e control.Exit) string {
 	switch {
 	case e.PID == 0:
 		return e.Reason
+	case e.Unknown:
+		b.WriteString("ended, exit status unknown (started by an earlier primary),")
 	case e.Signal != "":
 		fmt.Fprintf(&b, "ended by %s", e.Signal)
 	default:

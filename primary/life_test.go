@@ -97,6 +97,8 @@ func TestDeadAndRevived(t *testing.T) {
 	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/0"}})); j.State != control.JobFailed {
 		t.Errorf("revived what crashes: %s", j.State)
 	}
+	for !strings.Contains(c.await("worker.trouble", "web/0").Text, "dead") { // none that crashes is under way then
+	}
 	c.act((*actor).serve)
 	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/0"}})); j.State != control.JobOK {
 		t.Errorf("revive: %s: %s", j.State, j.Error)

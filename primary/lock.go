@@ -31,11 +31,12 @@ func takeState(cfg Config) (*os.File, error) {
 		err = fmt.Errorf("%s: %w: pid %s", cfg.State, ErrTaken, strings.TrimSpace(string(first)))
 		return nil, errors.Join(err, f.Close())
 	}
+	text := strconv.Itoa(cfg.PID) + "\n"
 	if err == nil {
-		err = f.Truncate(0)
+		_, err = f.WriteAt([]byte(text), 0) // into the room that it has, should the disk be full
 	}
 	if err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(cfg.PID)+"\n"), 0)
+		err = f.Truncate(int64(len(text)))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("take %s: %w", path, err), f.Close())

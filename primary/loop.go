@@ -21,6 +21,8 @@ type loop struct {
 	spawn *spawner
 	log   *journal[control.LogLine]
 	news  *journal[control.Event]
+	calls *calls
+	con   *console
 
 	pools    []*pool
 	counter  *counter
@@ -212,22 +214,27 @@ func (l *loop) tell(e control.Event) {
 	l.cfg.Console(e.Text)
 }
 
-// greet says once that every pool is as it was asked to be.
+// greet says once that every pool is as it was asked to be, by the rule of
+// status: a worker that is stopped or done is as it should be.
 func (l *loop) greet() {
 	if l.greeted || l.stopping {
 		return
 	}
-	total := 0
+	ready, total, stopped := 0, 0, 0
 	for _, p := range l.pools {
-		if p.gathering != nil || p.ready() < p.target {
+		if p.gathering != nil || p.ready()+p.ended() < p.target {
 			return
 		}
 		if !p.spec.BuiltIn {
-			total += p.target
+			ready, total, stopped = ready+p.ready(), total+p.target, stopped+p.count(control.Stopped)
 		}
 	}
 	l.greeted = true
-	l.tell(control.Event{Kind: "cluster.ready", Text: fmt.Sprintf("%d of %d workers ready", total, total)})
+	text := fmt.Sprintf("%d of %d workers ready", ready, total)
+	if stopped > 0 {
+		text += fmt.Sprintf(", %d stopped", stopped)
+	}
+	l.tell(control.Event{Kind: "cluster.ready", Text: text})
 }
 
 // end ends the loop when the cluster was stopped and nothing is left of it.

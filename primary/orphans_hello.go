@@ -50,8 +50,11 @@ func (s *search) greet(ctx context.Context) error {
 	places := make(chan struct{}, maxHellos)
 	for {
 		c, err := ln.AcceptUnix()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return nil // the time is over
+		}
+		if err != nil {
+			return fmt.Errorf("wait for workers in no record: %w", err)
 		}
 		places <- struct{}{}
 		wg.Go(func() {
@@ -64,11 +67,13 @@ func (s *search) greet(ctx context.Context) error {
 // makeRun makes a run directory that somebody has deleted: its workers know no
 // other place.
 func makeRun(dir string) error {
-	err := os.MkdirAll(dir, 0o711)
-	if err != nil {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
-	return nil
+	return os.Chmod(dir, 0o711) // whatever the umask is: workers may be of other users
 }
 
 // hear takes in who speaks, if it is a worker of this cluster.

@@ -3,14 +3,11 @@ package primary
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -196,51 +193,6 @@ func (o *output) remember(text string) {
 		drop++
 	}
 	o.tail = slices.Delete(o.tail, 0, drop)
-}
-
-// console writes lines for whoever started the primary, without ever waiting
-// for a reader: lines that find no room are counted and told later.
-type console struct {
-	out    io.Writer
-	name   string
-	lines  chan string
-	missed atomic.Int64 // lines that found no room
-	done   chan struct{}
-}
-
-const consoleRoom = 256
-
-func newConsole(out io.Writer, name string) *console {
-	return &console{out: out, name: name, lines: make(chan string, consoleRoom), done: make(chan struct{})}
-}
-
-// say queues one line.
-func (c *console) say(text string) {
-	select {
-	case c.lines <- c.name + ": " + text + "\n":
-	default: // the reader is too slow; log and events keep the line
-		c.missed.Add(1)
-	}
-}
-
-func (c *console) run() {
-	defer close(c.done)
-	for line := range c.lines {
-		if n := c.missed.Swap(0); n > 0 {
-			line = fmt.Sprintf("%s: %d lines are missing here, see: log\n%s", c.name, n, line)
-		}
-		_, _ = io.WriteString(c.out, line) // a console that has gone is no reason to stop
-	}
-}
-
-// close lets the queued lines out, but waits no longer than a second for a
-// reader that has stopped.
-func (c *console) close() {
-	close(c.lines)
-	select {
-	case <-c.done:
-	case <-time.After(time.Second):
-	}
 }
 
 // quoted shows control characters of a worker's line as text.

@@ -3,10 +3,12 @@ package primary
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -151,6 +153,27 @@ func TestConsole(t *testing.T) {
 	if all[0] != "shop: 5 lines are missing here, see: log" || all[1] != "shop: 0" || len(all) != consoleRoom+1 {
 		t.Errorf("%d lines, the first %q", len(all), all[0])
 	}
+}
+
+// TestConsoleGoesOn: what a slow reader has not seen goes over an exec.
+func TestConsoleGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := newConsole(io.Discard, "shop")
+		for i := range consoleRoom + 2 {
+			slow.say(fmt.Sprint(i))
+		}
+		var out bytes.Buffer
+		c := newConsole(&out, "shop")
+		c.goOn(slow.leave())
+		c.say("next")
+		go c.run()
+		c.close()
+		<-c.done
+		all := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(all) != consoleRoom+1 || all[0] != "shop: 3 lines are missing here, see: log" || all[1] != "shop: 0" {
+			t.Errorf("%d lines, the first %q", len(all), all[:2])
+		}
+	})
 }
 
 func TestQuoted(t *testing.T) {

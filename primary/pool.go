@@ -33,6 +33,10 @@ type pool struct {
 // ready counts the slots with a ready worker.
 func (p *pool) ready() int { return p.count(control.Ready) }
 
+// ended counts the slots whose worker has ended and should have: by the
+// operator's wish, or because its work is done.
+func (p *pool) ended() int { return p.count(control.Stopped) + p.count(control.Done) }
+
 func (p *pool) count(state control.State) int {
 	n := 0
 	for _, s := range p.seats {
@@ -124,7 +128,7 @@ func (p *pool) status() control.PoolStatus {
 			st.Silent++
 		}
 	}
-	if st.Ready < p.target {
+	if st.Ready+p.ended() < p.target {
 		st.LastFailure = p.failure
 	}
 	return st
