@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,7 +45,31 @@ func takeState(cfg Config) (*os.File, error) {
 	return f, nil
 }
 
+// forkTime is how long a child that a killed primary was just starting may have
+// the lock: from fork to exec it has all descriptors, O_CLOEXEC or not.
+const forkTime = 2 * time.Second
+
+// lock takes the lock, and waits for it a little if the primary that the file
+// names has gone.
 func lock(f *os.File) error {
+	until := time.Now().Add(forkTime)
+	for {
+		err := tryLock(f)
+		if !errors.Is(err, unix.EWOULDBLOCK) || !holderGone(f) || time.Now().After(until) {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func holderGone(f *os.File) bool {
+	var text [32]byte
+	n, _ := f.ReadAt(text[:], 0) // the end of the file is one
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
+	return err == nil && pid > 0 && errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+}
+
+func tryLock(f *os.File) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err

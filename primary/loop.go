@@ -175,7 +175,10 @@ func (l *loop) after(s *seat, a action) {
 // own: enough for the answer to the stop.
 const lastMoment = 100 * time.Millisecond
 
-// drain asks a worker to finish. One that holds no conversation is told by TERM.
+// drain asks a worker to finish. One that holds no conversation is told by TERM,
+// but one that an earlier primary has left, and that is looking for this one, by
+// the answer to its hello: it might have had a TERM of that one, and cuts at the
+// second.
 func (l *loop) drain(s *seat, a action) {
 	r := s.runs[a.inc]
 	if r == nil {
@@ -187,6 +190,9 @@ func (l *loop) drain(s *seat, a action) {
 		d.Deadline = s.pool.spec.LameDuck + s.pool.spec.DrainTimeout
 	case d.Final:
 		d.Deadline = lastMoment
+	}
+	if r.conv == nil && r.peer == 0 && !l.stopping {
+		return
 	}
 	if r.conv == nil || !r.conv.send(ipc.TypeDrain, d) {
 		s.signal(a.inc, sigTerm)

@@ -259,10 +259,10 @@ func (w *Worker) beat() {
 }
 
 // signals takes the signals at once: TERM must not end a worker that serves,
-// and it serves soon after. What is returned obeys. TERM asks to drain, a second
-// one cuts. HUP does nothing but what the
-// application wants of it: the kernel sends it, with CONT, to a worker that is
-// stopped while its primary ends (setpgid(2)), and it would end the worker.
+// and it serves soon after. What is returned obeys them. HUP does nothing but
+// what the application wants of it: the kernel sends it, with CONT, to a worker
+// that is stopped while its primary ends (setpgid(2)), and it would end the
+// worker.
 func (w *Worker) signals() (obey func()) {
 	c, hup := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM)
@@ -270,17 +270,21 @@ func (w *Worker) signals() (obey func()) {
 	return func() {
 		defer signal.Stop(c)
 		defer signal.Stop(hup)
-		w.obeySignals(c)
+		w.heed(c)
 	}
 }
 
-func (w *Worker) obeySignals(c <-chan os.Signal) {
-	for {
+// heed drains at the first TERM and cuts at the second. A first one that finds
+// the worker draining cuts nothing: a primary that has just begun sends it to
+// who has not said hello yet, and the drain message as well to who does so
+// before the signal has come.
+func (w *Worker) heed(terms <-chan os.Signal) {
+	for asked := false; ; asked = true {
 		select {
 		case <-w.hard.Done():
 			return
-		case <-c:
-			if w.soft.Err() != nil {
+		case <-terms:
+			if asked {
 				w.cut()
 				return
 			}

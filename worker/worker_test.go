@@ -195,6 +195,30 @@ func TestTerm(t *testing.T) {
 	}
 }
 
+// TestTermAfterDrain: the first one cuts nothing, whoever has asked before.
+func TestTermAfterDrain(t *testing.T) {
+	terms := make(chan os.Signal) // who takes the second one has not cut at the first
+	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
+		_ = w.Ready()
+		<-ctx.Done()
+		w.heed(terms)
+		<-w.Context().Done()
+		return nil
+	})
+	w.await(ipc.TypeReady)
+	w.send(ipc.TypeDrain, ipc.Drain{})
+	for range 2 {
+		select {
+		case terms <- syscall.SIGTERM:
+		case err := <-w.over:
+			t.Fatalf("the worker ended at the first: %v", err)
+		}
+	}
+	if err := w.exited(); err != nil {
+		t.Errorf("main: %v", err)
+	}
+}
+
 func TestLeave(t *testing.T) {
 	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
 		_ = w.Ready()

@@ -21,6 +21,9 @@ type cluster struct {
 	key   string // of the user admin, where there is an admin port
 	web   string // HOST:PORT
 	admin string // HOST:PORT; empty without an admin port
+
+	workers int
+	next    []string // arguments of the next primary, which takes over
 }
 
 // hello starts examples/hello as it is, with four workers and an admin port.
@@ -36,7 +39,11 @@ func (b *bench) hello(ctx context.Context) (*cluster, error) {
 	if _, err := output(ctx, b.norestart, "user", "add", "admin", "--role", "admin", "--no-password", "--key", c.key+".pub", "--dir", dir); err != nil {
 		return nil, err
 	}
-	return c, c.start(ctx, 4, exec.Command(b.demo, "--dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"))
+	if err := c.start(ctx, 4, exec.Command(b.demo, "--dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")); err != nil {
+		return nil, err
+	}
+	c.next = []string{"--dir", dir, "--listen", c.web, "--admin", c.admin}
+	return c, nil
 }
 
 // cluster starts the application of this program, with env added to its
@@ -49,14 +56,22 @@ func (b *bench) cluster(ctx context.Context, workers int, env ...string) (*clust
 	c := &cluster{bench: b, dir: dir}
 	cmd := exec.Command(b.self, roleCluster, "-dir", dir, "-workers", strconv.Itoa(workers))
 	cmd.Env = append(os.Environ(), env...)
-	return c, c.start(ctx, workers, cmd)
+	if err := c.start(ctx, workers, cmd); err != nil {
+		return nil, err
+	}
+	c.next = append(cmd.Args[1:], "-listen", c.web)
+	return c, nil
 }
+
+// allReady is what a cluster says when it is.
+func allReady(workers int) string { return fmt.Sprintf("%d of %d workers ready", workers, workers) }
 
 func (c *cluster) start(ctx context.Context, workers int, cmd *exec.Cmd) (err error) {
 	if c.process, err = startPiped(cmd, cmd.StderrPipe); err != nil {
 		return err
 	}
-	_, err = c.line(ctx, fmt.Sprintf("%d of %d workers ready", workers, workers))
+	c.workers = workers
+	_, err = c.line(ctx, allReady(workers))
 	if err == nil {
 		err = c.addresses(ctx)
 	}

@@ -7,6 +7,6 @@
 // What is counted is counted by clients that never try again.
 //
 // Limits: it speaks to 127.0.0.1 alone, on ports that the kernel chooses, ends
-// every process that it started, and gives up after ten minutes. The load
+// every process that it started, and gives up after twenty minutes. The load
 // generator runs on the same processors as what it measures.
 package main

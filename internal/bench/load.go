@@ -16,6 +16,8 @@ type load struct {
 	addr string
 	keep bool // one connection a client, else one a request
 	rate int  // requests per second of all together; 0: as fast as they come
+
+	asked *atomic.Int64 // counts, where somebody wants to know meanwhile
 }
 
 // outcome is what the clients saw.
@@ -80,6 +82,9 @@ func (l load) client(ctx context.Context, i int, phase *atomic.Int32) outcome {
 		_, err := c.get()
 		took := time.Since(begin)
 		o.asked++
+		if l.asked != nil {
+			l.asked.Add(1)
+		}
 		if err != nil {
 			o.failures[err.Error()]++
 			continue

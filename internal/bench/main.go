@@ -15,7 +15,7 @@ import (
 )
 
 // limit is how long a whole run may take.
-const limit = 10 * time.Minute
+const limit = 20 * time.Minute
 
 // Roles of this program beside that of the one who measures: what it measures,
 // and what that is compared with.
@@ -64,6 +64,14 @@ var sections = []section{
 	{"neighbours", "Side by side: six reloads under 1,000 requests a second", measureNeighbours},
 }
 
+// long are the sections that take minutes: measured only when they are named.
+var long = []section{
+	{"scale500", "Large pools, and what a primary does to them", measureScale500},
+	{"million", "A million requests over rolling reloads", measureMillion},
+	{"kills", "The primary is killed under load", measureKills},
+	{"execs", "The primary executes its code in place under load", measureExecs},
+}
+
 // run measures the sections that were asked for.
 func run(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -98,13 +106,14 @@ func run(args []string, out io.Writer) error {
 }
 
 func names() (all []string) {
-	for _, s := range sections {
+	for _, s := range slices.Concat(sections, long) {
 		all = append(all, s.name)
 	}
 	return all
 }
 
-// choose returns the sections of that list of names; all, if it is empty.
+// choose returns the sections of that list of names; if it is empty, all but
+// the long ones.
 func choose(list string) ([]section, error) {
 	if list == "" {
 		return sections, nil
@@ -115,5 +124,5 @@ func choose(list string) ([]section, error) {
 			return nil, fmt.Errorf("no section %q: %s", name, strings.Join(names(), ", "))
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(sections), func(s section) bool { return !slices.Contains(wanted, s.name) }), nil
+	return slices.DeleteFunc(slices.Concat(sections, long), func(s section) bool { return !slices.Contains(wanted, s.name) }), nil
 }

@@ -59,6 +59,20 @@ func (p *process) read(r io.Reader) {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
+// forget drops the lines that nobody has asked for.
+func (p *process) forget() {
+	for {
+		select {
+		case _, ok := <-p.lines:
+			if !ok {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
 // line waits for a line with that text.
 func (p *process) line(ctx context.Context, text string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)

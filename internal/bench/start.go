@@ -52,7 +52,7 @@ func measureStarts(ctx context.Context, b *bench) (table, error) {
 	if err = errors.Join(err, c.stop()); err != nil {
 		return t, err
 	}
-	return t, measureMany(ctx, b, &t)
+	return t, measureMany(ctx, b, &t, many)
 }
 
 func (c *cluster) reload(ctx context.Context) (float64, error) {
@@ -74,25 +74,26 @@ func (b *bench) inARow(ctx context.Context, n int) (took float64, err error) {
 // many is how many workers come at once.
 const many = 100
 
-func measureMany(ctx context.Context, b *bench, t *table) error {
+// measureMany compares n workers that come at once with n bare starts.
+func measureMany(ctx context.Context, b *bench, t *table, n int) error {
 	c, err := b.cluster(ctx, 1)
 	if err != nil {
 		return err
 	}
 	p, err := pairs(ctx, b.turns(),
-		func() (float64, error) { return c.grow(ctx) },
-		func() (float64, error) { return b.atOnce(ctx, many) })
+		func() (float64, error) { return c.grow(ctx, n) },
+		func() (float64, error) { return b.atOnce(ctx, n) })
 	if err == nil {
-		t.add(fmt.Sprintf("%d workers ready, against as many bare starts, %d at a time", many, runtime.GOMAXPROCS(0)), "≤ 1.3 ×", p.String(), judge(p.ratio() <= 1.3))
+		t.add(fmt.Sprintf("%d workers ready, against as many bare starts, %d at a time", n, runtime.GOMAXPROCS(0)), "≤ 1.3 ×", p.String(), judge(p.ratio() <= 1.3))
 		t.info("the workers (`scale`, command to done); the bare starts", seconds(median(p.a))+"; "+seconds(median(p.b)))
 		t.note("workers %s; starts %s", turnsText(p.a, seconds), turnsText(p.b, seconds))
 	}
 	return errors.Join(err, c.stop())
 }
 
-// grow scales from one worker to a hundred more, and back.
-func (c *cluster) grow(ctx context.Context) (float64, error) {
-	took, err := timed(ctx, c.bench.norestart, "ctl", "--dir", c.dir, "scale", "web", strconv.Itoa(many+1))
+// grow scales from one worker to n more, and back.
+func (c *cluster) grow(ctx context.Context, n int) (float64, error) {
+	took, err := timed(ctx, c.bench.norestart, "ctl", "--dir", c.dir, "scale", "web", strconv.Itoa(n+1))
 	if err != nil {
 		return 0, err
 	}

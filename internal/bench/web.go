@@ -37,13 +37,14 @@ func server(h http.Handler) *http.Server {
 func runCluster(args []string) {
 	fs := flag.NewFlagSet(roleCluster, flag.ExitOnError)
 	dir := fs.String("dir", "", "run and state directory")
+	listen := fs.String("listen", "127.0.0.1:0", "address of the web server")
 	workers := fs.Int("workers", 4, "number of workers")
 	_ = fs.Parse(args) // it ends the process itself
 	norestart.Main(norestart.App{
 		Name: "bench",
 		Dir:  *dir,
 		Pools: []norestart.Pool{{
-			Name: "web", Workers: *workers, Listen: []string{"tcp://127.0.0.1:0"}, Policy: control.OnFailure,
+			Name: "web", Workers: *workers, Listen: []string{"tcp://" + *listen}, Policy: control.OnFailure,
 			Canary: -1, LameDuck: -1,
 			Run: func(ctx context.Context, w *worker.Worker) error {
 				ln, err := w.Listener("web")

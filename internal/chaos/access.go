@@ -89,7 +89,11 @@ func (a *accessLog) of(id, remote string) []string {
 	defer a.mu.Unlock()
 	var found []string
 	for i := max(0, a.next-keptLines); i < a.next; i++ {
-		if line := a.lines[i%keptLines]; field(line, "id") == id || field(line, "remote") == remote {
+		line := a.lines[i%keptLines]
+		if field(line, "remote") == remote && strings.Contains(line, " msg=accept ") {
+			found = nil // those before are of another connection
+		}
+		if field(line, "id") == id || field(line, "remote") == remote {
 			found = append(found, line)
 		}
 	}

@@ -85,7 +85,7 @@ func (k *keeper) keep(cmd *exec.Cmd) {
 		case retired && (killed || cmd.ProcessState.Success()):
 			return
 		case !killed:
-			k.wrong("the primary ended by itself: %v\n%s", cmd.ProcessState, k.consoleEnd())
+			k.wrong("the primary ended by itself: %v", cmd.ProcessState)
 			return
 		}
 		time.Sleep(pause) // as RestartSec of systemd.service(5)
@@ -96,15 +96,6 @@ func (k *keeper) keep(cmd *exec.Cmd) {
 			return
 		}
 	}
-}
-
-// consoleEnd is the last that the primaries said.
-func (k *keeper) consoleEnd() string {
-	text, err := os.ReadFile(k.console())
-	if err != nil {
-		return err.Error()
-	}
-	return string(text[max(0, len(text)-4096):])
 }
 
 // pid is that of the primary; 0 while there is none.

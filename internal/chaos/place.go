@@ -215,3 +215,12 @@ func knows(name string) bool {
 	}
 	return false
 }
+
+// consoleEnd is the last that the primaries said.
+func (p *place) consoleEnd() string {
+	text, err := os.ReadFile(p.console())
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-8192):])
+}

@@ -40,10 +40,11 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	c.summary(out, o.seed, p.leftOut)
-	if c.failed() {
-		return errWrong
+	if !c.failed() {
+		return nil
 	}
-	return nil
+	fmt.Fprintf(out, "what the cluster said last:\n%s\n", p.consoleEnd())
+	return errWrong
 }
 
 // reign starts everything, does what there is to do, and ends everything again.
