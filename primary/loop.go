@@ -143,6 +143,7 @@ func (l *loop) do(s *seat, a action) {
 		l.start(s, a.inc, a.gen)
 	case doDrain:
 		l.drain(s, a)
+		l.rebequeath(s, a.inc)
 	case doTerm:
 		s.signal(a.inc, sigTerm)
 	case doKill:
@@ -179,6 +180,18 @@ func (l *loop) drain(s *seat, a action) {
 	if r == nil {
 		return
 	}
+	d := l.drainOf(s, r, a)
+	m := outgoing{kind: ipc.TypeDrain, body: d}
+	if !d.Final {
+		l.bequeath(s, r, &m)
+	}
+	if r.conv == nil || !r.conv.pass(m) {
+		m.release()
+		s.signal(a.inc, sigTerm)
+	}
+}
+
+func (l *loop) drainOf(s *seat, r *run, a action) ipc.Drain {
 	d := ipc.Drain{Linger: (a.linger || s.pool.leaves(r)) && !l.stopping, LameDuck: s.pool.spec.LameDuck, Final: a.final || l.stopping}
 	switch {
 	case s.pool.spec.MaxOutgoing == 0:
@@ -186,9 +199,7 @@ func (l *loop) drain(s *seat, a action) {
 	case d.Final:
 		d.Deadline = lastMoment
 	}
-	if r.conv == nil || !r.conv.send(ipc.TypeDrain, d) {
-		s.signal(a.inc, sigTerm)
-	}
+	return d
 }
 
 // report tells of a worker in the cluster's events.

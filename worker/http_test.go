@@ -29,7 +29,7 @@ func serving(srv *http.Server) Run {
 }
 
 // client is a connection to a socket that ends with the test.
-func client(t *testing.T, s *inherit.Group) (net.Conn, *bufio.Reader) {
+func client(t testing.TB, s *inherit.Group) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr(s))
 	must(t, err)
