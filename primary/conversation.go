@@ -202,7 +202,7 @@ func workerSaid(k known, m ipc.Message) event {
 		if m.Decode(&d) != nil {
 			return nil
 		}
-		return k.event(func(_ *loop, r *run) { r.drained = &d })
+		return func(l *loop) { l.drained(k.seat.pool, d) } // its exit may have been taken in
 	}
 	return nil // of a newer worker: not for us
 }
