@@ -196,13 +196,20 @@ const hijackedPoll = 50 * time.Millisecond
 // hijacked waits for the connections that handlers have taken over, and closes
 // those that are left when the time is over.
 func (d *drainer) hijacked() {
+	d.untilClosed()
+	told, gone := d.w.takeSaid(), d.w.parted()
+	d.w.report.cut.Add(int64(d.w.closeAll()))
+	d.w.report.told.Add(int64(told))
+	d.w.report.finished.Add(int64(max(0, gone-told)))
+}
+
+func (d *drainer) untilClosed() {
 	t := time.NewTicker(hijackedPoll)
 	defer t.Stop()
 	for d.w.open() > 0 {
 		select {
 		case <-t.C:
 		case <-d.w.hard.Done():
-			d.w.report.cut.Add(int64(d.w.closeAll()))
 			return
 		}
 	}

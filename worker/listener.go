@@ -33,6 +33,7 @@ type listener struct {
 
 	mu     sync.Mutex // a leaf
 	conns  map[*conn]struct{}
+	parted int      // hijacked ones that have ended
 	server *drainer // who takes connections of other processes; nil: nobody
 }
 
@@ -91,6 +92,17 @@ func (w *Worker) hijacked() (n int) {
 	return n
 }
 
+// parted is how many of them have ended since it was asked last.
+func (w *Worker) parted() (n int) {
+	for _, l := range w.listeners {
+		l.mu.Lock()
+		n += l.parted
+		l.parted = 0
+		l.mu.Unlock()
+	}
+	return n
+}
+
 func (l *listener) hijacked() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -128,5 +140,8 @@ func (l *listener) closeAll() int {
 func (l *listener) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if _, known := l.conns[c]; known && c.hijacked.Load() {
+		l.parted++
+	}
 	delete(l.conns, c)
 }

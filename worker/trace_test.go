@@ -21,14 +21,20 @@ func TestTrace(t *testing.T) {
 		movable bool
 		want    string
 	}{
-		"new":                     {func(*trace) {}, true, ""},
-		"a new one with bytes":    {func(tr *trace) { tr.got([]byte("GE")); tr.got([]byte("T /")) }, true, "GET /"},
-		"busy":                    {func(tr *trace) { tr.got([]byte("GET /")); tr.active() }, false, ""},
-		"answered":                {func(tr *trace) { tr.active(); tr.idle() }, false, ""},
-		"idle":                    {func(tr *trace) { idle(tr); tr.reads(4096) }, true, ""},
-		"read in the background":  {func(tr *trace) { tr.active(); tr.got([]byte("G")); tr.idle(); tr.deadline(); tr.reads(4095) }, true, "G"},
-		"two bytes too many":      {func(tr *trace) { tr.got([]byte("body12")); idle(tr); tr.reads(4094) }, true, "12"},
-		"and more of it":          {func(tr *trace) { tr.got([]byte("body12")); idle(tr); tr.reads(4094); tr.got([]byte("3456")); tr.deadline() }, true, "123456"},
+		"new":                    {func(*trace) {}, true, ""},
+		"a new one with bytes":   {func(tr *trace) { tr.got([]byte("GE")); tr.got([]byte("T /")) }, true, "GET /"},
+		"busy":                   {func(tr *trace) { tr.got([]byte("GET /")); tr.active() }, false, ""},
+		"answered":               {func(tr *trace) { tr.active(); tr.idle() }, false, ""},
+		"idle":                   {func(tr *trace) { idle(tr); tr.reads(4096) }, true, ""},
+		"read in the background": {func(tr *trace) { tr.active(); tr.got([]byte("G")); tr.idle(); tr.deadline(); tr.reads(4095) }, true, "G"},
+		"two bytes too many":     {func(tr *trace) { tr.got([]byte("body12")); idle(tr); tr.reads(4094) }, true, "12"},
+		"and more of it": {func(tr *trace) {
+			tr.got([]byte("body12"))
+			idle(tr)
+			tr.reads(4094)
+			tr.got([]byte("3456"))
+			tr.deadline()
+		}, true, "123456"},
 		"a piece in the buffer":   {func(tr *trace) { tr.got([]byte("body1234")); idle(tr); tr.deadline(); tr.reads(4095) }, false, ""},
 		"more than was read":      {func(tr *trace) { tr.got([]byte("1")); idle(tr); tr.reads(4094) }, false, ""},
 		"another buffer":          {func(tr *trace) { idle(tr); tr.reads(8192) }, false, ""},

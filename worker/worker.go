@@ -48,6 +48,7 @@ type Worker struct {
 	closed        atomic.Bool // accepts no more
 	requests      atomic.Int64
 	report        report
+	farewells     farewells
 	heir          atomic.Pointer[heir] // nil: nobody takes our connections
 	wg            sync.WaitGroup
 }
@@ -228,6 +229,8 @@ func (w *Worker) startDrain(d ipc.Drain) {
 		if d.Deadline > 0 {
 			w.cutAfter(d.Deadline)
 		}
+		w.parted() // those that ended before do not count
+		w.sayGoodbyes()
 		w.wg.Go(w.stopListening)
 	})
 }
@@ -264,7 +267,7 @@ func (w *Worker) beat() {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
-		b := ipc.Beat{Connections: w.open(), Requests: w.requests.Load()}
+		b := ipc.Beat{Connections: w.open(), Requests: w.requests.Load(), Hijacked: w.hijacked()}
 		_ = w.link.send(ipc.TypeBeat, b) // a primary that does not read now may read later
 		select {
 		case <-t.C:

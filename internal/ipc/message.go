@@ -100,6 +100,7 @@ type Welcome struct {
 type Beat struct {
 	Connections int   `cbor:"connections"`
 	Requests    int64 `cbor:"requests"`
+	Hijacked    int   `cbor:"hijacked,omitempty"` // of the connections: taken over by handlers
 }
 
 // Drain asks a worker to stop taking work and to end. With a descriptor it
