@@ -105,11 +105,13 @@ func (w *Worker) admit(o ipc.Moving, fd int) *conn {
 		_ = nc.Close() // only a copy
 		return nil
 	}
-	draining := d.draining.Load()
-	c := &conn{Conn: nc, from: l, server: d, replay: o.Read, leaving: draining && d.heir() != nil}
-	if draining && !c.leaving || !d.lot.reserve(c) {
+	c := &conn{Conn: nc, from: l, server: d, replay: o.Read}
+	if d.draining.Load() && d.heir() == nil || !d.lot.reserve(c) {
 		_ = nc.Close() // only a copy
 		return nil
+	}
+	if d.draining.Load() { // asked after it has a place: those that have one are told
+		c.wake()
 	}
 	return l.know(c)
 }

@@ -72,7 +72,7 @@ func (d *drainer) settle(c *conn, taken bool) {
 
 // takeBack lets the server here accept a connection once more.
 func (d *drainer) takeBack(c *conn) {
-	again := &conn{Conn: c.Conn, from: c.from, server: d, replay: c.rest(), leaving: d.heir() != nil}
+	again := &conn{Conn: c.Conn, from: c.from, server: d, replay: c.rest()}
 	_ = c.Conn.SetDeadline(time.Time{}) // it may have ended: the next read tells
 	c.from.know(again)
 	c.from.forget(c)
@@ -80,6 +80,9 @@ func (d *drainer) takeBack(c *conn) {
 		d.w.report.told.Add(1)
 		_ = again.end() // the drain is over
 		return
+	}
+	if d.heir() != nil { // asked after it has a place: the next heir may have come meanwhile
+		again.wake()
 	}
 	d.lot.park(again)
 }
