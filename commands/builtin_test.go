@@ -22,7 +22,7 @@ func TestLookInText(t *testing.T) {
 		"worker info": "  Current Workers: 3\n   Target Workers: 4\n     Dead Workers: 1\n",
 		"worker info web/0": lines(
 			"id: web/0", "pid: 4711", "state: ready", "generation: 2", "up: 1d 3h", "restarts: 1",
-			"cpu: 1.50s", "rss: 84M", "connections: 12", "requests: 99", "exits: 1",
+			"cpu: 1.50s", "rss: 84M", "connections: 12", "requests: 99", "hijacked: 0", "exits: 1",
 			"  "+local(noon)+" pid 4710 generation 1 after 1m 30s: SIGKILL (out of memory)",
 			"last lines: 1", `  a\x1b[2Jb`),
 		"worker list": lines(
@@ -66,8 +66,8 @@ func TestLookInJSON(t *testing.T) {
 	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	exit := `{"time":"2026-11-21T12:00:00Z","pid":4710,"generation":1,"incarnation":3,"code":-1,"signal":"SIGKILL","oom":true,"lines":["bye"],"uptime":90}`
 	web0 := `"id":"web/0","pid":4711,"pool":"web","built_in":false,"state":"ready","generation":2,"incarnation":7,"restarts":1,` +
-		`"rss":88080384,"connections":12,"requests":99,"successor":null,"silent":false,"up":99000,"cpu":1.5,"last_exit":` + exit + `,"outgoing":[]`
-	idle := `"restarts":0,"rss":0,"connections":0,"requests":0,"successor":null,"silent":false,"up":0,"cpu":0,"last_exit":null,"outgoing":[]`
+		`"rss":88080384,"connections":12,"requests":99,"hijacked":0,"successor":null,"silent":false,"up":99000,"cpu":1.5,"last_exit":` + exit + `,"outgoing":[]`
+	idle := `"restarts":0,"rss":0,"connections":0,"requests":0,"hijacked":0,"successor":null,"silent":false,"up":0,"cpu":0,"last_exit":null,"outgoing":[]`
 	for line, want := range map[string]string{
 		"worker info":       `{"version":1,"current":3,"target":4,"dead":1}`,
 		"worker info web/0": `{"version":1,"worker":{` + web0 + `,"exits":[` + exit + `],"lines":["a\u001b[2Jb"]}}`,

@@ -66,6 +66,7 @@ func detailPage(w control.WorkerDetail) string {
 	line("rss", size(w.RSS))
 	line("connections", strconv.Itoa(w.Connections))
 	line("requests", strconv.FormatInt(w.Requests, 10))
+	line("hijacked", strconv.Itoa(w.Hijacked))
 	if w.Successor != nil {
 		line("successor", describeProcess(*w.Successor))
 	}

@@ -141,6 +141,7 @@ type WorkerInfo struct {
 	RSS         int64         `json:"rss"`          // bytes
 	Connections int           `json:"connections"`
 	Requests    int64         `json:"requests"`
+	Hijacked    int           `json:"hijacked"` // of the connections: taken over by handlers, as by websocket
 	LastExit    *Exit         `json:"last_exit"`
 	Successor   *Process      `json:"successor"` // being prepared, during a reload
 	Outgoing    []Process     `json:"outgoing"`  // retired, still finishing

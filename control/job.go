@@ -29,10 +29,20 @@ const (
 	JobCancelled JobState = "cancelled"
 )
 
+// Drained is what became of the connections of workers that a job ended. Each
+// is in one of the numbers.
+type Drained struct {
+	Pool     string `json:"pool"`
+	Moved    int    `json:"moved"`    // go on in another worker
+	Finished int    `json:"finished"` // served to their end
+	Told     int    `json:"told"`     // idle or taken over by a handler, told to go
+	Cut      int    `json:"cut"`      // at the deadline
+}
+
 // JobEvent is one step of a job.
 type JobEvent struct {
 	Seq        int    `json:"-" cbor:"seq"`
-	Event      string `json:"event"` // replaced, ready, failed, rolled_back, stopped, exited, cut, next, note, done
+	Event      string `json:"event"` // replaced, ready, failed, rolled_back, stopped, exited, cut, drained, next, note, done
 	Worker     string `json:"worker,omitempty"`
 	PID        int    `json:"pid,omitempty"`
 	Generation int    `json:"generation,omitempty"`
@@ -41,6 +51,8 @@ type JobEvent struct {
 	// Text is the event in one line for a person: "worker web/0 replaced: pid
 	// 4801, generation 2 (1/4)".
 	Text string `json:"-" cbor:"text"`
+	// Drained is of the event drained: one for each pool at the end of the job.
+	*Drained
 	// Lines are the last lines of a worker that failed.
 	Lines []string `json:"lines,omitempty"`
 }

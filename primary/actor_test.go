@@ -135,6 +135,7 @@ func (a *actor) serveUntil(obeys func(ipc.Drain) bool) {
 		if err != nil {
 			return
 		}
+		m.Discard()
 		var d ipc.Drain
 		var i ipc.Invite
 		switch {
@@ -148,7 +149,6 @@ func (a *actor) serveUntil(obeys func(ipc.Drain) bool) {
 				return
 			}
 		}
-		m.Discard()
 	}
 }
 

@@ -33,6 +33,13 @@ func newConversation(conn *ipc.Conn) *conversation {
 	return &conversation{conn: conn, queue: make(chan outgoing, maxQueued), done: make(chan struct{})}
 }
 
+// release closes what was sent, or will never be.
+func (m outgoing) release() {
+	if m.free != nil {
+		_ = m.free() // only a copy of a descriptor
+	}
+}
+
 // send queues a message; false when the worker has not read for long.
 func (c *conversation) send(kind string, body any) bool {
 	return c.pass(outgoing{kind: kind, body: body})
@@ -63,14 +70,16 @@ func (c *conversation) drop() {
 	for {
 		select {
 		case m := <-c.queue:
-			if m.free != nil {
-				_ = m.free() // only a copy of a descriptor
-			}
+			m.release()
 		default:
 			return
 		}
 	}
 }
+
+// crowded tells whether so much waits for the worker that only what it must
+// know should be added.
+func (c *conversation) crowded() bool { return len(c.queue) > maxQueued/4 }
 
 func (c *conversation) close() {
 	c.once.Do(func() {
@@ -88,9 +97,7 @@ func (c *conversation) write() {
 			return
 		case m := <-c.queue:
 			err := c.conn.Send(ipc.SendTimeout, m.kind, m.body, m.fds...)
-			if m.free != nil {
-				_ = m.free() // only a copy of a descriptor
-			}
+			m.release()
 			if err != nil {
 				c.close()
 				return
@@ -195,7 +202,7 @@ func workerSaid(k known, m ipc.Message) event {
 		if m.Decode(&d) != nil {
 			return nil
 		}
-		return k.event(func(_ *loop, r *run) { r.drained = &d })
+		return func(l *loop) { l.drained(k.seat.pool, d) } // its exit may have been taken in
 	}
 	return nil // of a newer worker: not for us
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/ipc"
 )
 
 // job is long work in progress. Its work is level-triggered like everything
@@ -19,7 +20,8 @@ type job struct {
 	events    []control.JobEvent
 	news      chan struct{} // closed at the next event
 	cancelled bool
-	asker     *asker // nil: whoever asked is none of those who are replaced
+	asker     *asker             // nil: whoever asked is none of those who are replaced
+	drained   []*control.Drained // by pool
 }
 
 // work is what a kind of job does.
@@ -129,11 +131,44 @@ func (j *job) note(format string, args ...any) {
 	j.step(control.JobEvent{Event: "note", OK: true, Text: fmt.Sprintf(format, args...)})
 }
 
+// drained takes in what became of the connections of a worker, for the job that
+// ended it.
+func (l *loop) drained(p *pool, d ipc.Drained) {
+	j := p.job
+	if j == nil {
+		return
+	}
+	i := slices.IndexFunc(j.drained, func(sum *control.Drained) bool { return sum.Pool == p.spec.Name })
+	if i < 0 {
+		i = len(j.drained)
+		j.drained = append(j.drained, &control.Drained{Pool: p.spec.Name})
+	}
+	sum := j.drained[i]
+	sum.Moved += max(0, d.Moved)
+	sum.Finished += max(0, d.Finished)
+	sum.Told += max(0, d.Told)
+	sum.Cut += max(0, d.Cut)
+}
+
+// tellDrained is a line for each pool that had connections.
+func (j *job) tellDrained() {
+	for _, d := range j.drained {
+		if d.Moved+d.Finished+d.Told+d.Cut == 0 {
+			continue
+		}
+		j.step(control.JobEvent{
+			Event: "drained", OK: true, Drained: d,
+			Text: fmt.Sprintf("%s: %d connections moved, %d finished, %d told, %d cut", d.Pool, d.Moved, d.Finished, d.Told, d.Cut),
+		})
+	}
+}
+
 // finish ends a job and frees its pools.
 func (l *loop) finish(j *job, state control.JobState, cause string) {
 	if j.State != control.JobRunning {
 		return
 	}
+	j.tellDrained()
 	j.State, j.Error, j.Ended = state, cause, time.Now()
 	for _, p := range l.pools {
 		if p.job == j {

@@ -145,6 +145,7 @@ func (l *loop) do(s *seat, a action) {
 		l.start(s, a.inc, a.gen)
 	case doDrain:
 		l.drain(s, a)
+		l.rebequeath(s, a.inc)
 	case doTerm:
 		s.signal(a.inc, sigTerm)
 	case doKill:
@@ -184,6 +185,21 @@ func (l *loop) drain(s *seat, a action) {
 	if r == nil {
 		return
 	}
+	if r.conv == nil && r.peer == 0 && !l.stopping {
+		return
+	}
+	d := l.drainOf(s, r, a)
+	m := outgoing{kind: ipc.TypeDrain, body: d}
+	if !d.Final {
+		l.bequeath(s, r, &m)
+	}
+	if r.conv == nil || !r.conv.pass(m) {
+		m.release()
+		s.signal(a.inc, sigTerm)
+	}
+}
+
+func (l *loop) drainOf(s *seat, r *run, a action) ipc.Drain {
 	d := ipc.Drain{Linger: (a.linger || s.pool.leaves(r)) && !l.stopping, LameDuck: s.pool.spec.LameDuck, Final: a.final || l.stopping}
 	switch {
 	case s.pool.spec.MaxOutgoing == 0:
@@ -191,12 +207,7 @@ func (l *loop) drain(s *seat, a action) {
 	case d.Final:
 		d.Deadline = lastMoment
 	}
-	if r.conv == nil && r.peer == 0 && !l.stopping {
-		return
-	}
-	if r.conv == nil || !r.conv.send(ipc.TypeDrain, d) {
-		s.signal(a.inc, sigTerm)
-	}
+	return d
 }
 
 // report tells of a worker in the cluster's events.

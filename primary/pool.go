@@ -192,7 +192,7 @@ func (s *seat) info(now time.Time) control.WorkerInfo {
 	if r := s.runs[s.cur.inc]; s.cur.some() && r != nil {
 		i.PID, i.Generation, i.Incarnation = r.pid(), s.cur.gen, s.cur.inc
 		i.Since, i.Up = s.cur.since, now.Sub(s.cur.since)
-		i.Connections, i.Requests, i.Silent = r.beat.Connections, r.beat.Requests, r.silent
+		i.Connections, i.Requests, i.Hijacked, i.Silent = r.beat.Connections, r.beat.Requests, r.beat.Hijacked, r.silent
 	}
 	if len(s.exits) > 0 {
 		last := s.exits[0]

@@ -58,8 +58,7 @@ type run struct {
 	leaving bool             // it ends by itself
 	groups  []*inherit.Group // what it accepts on; nil: whatever there is
 	early   bool             // it said that it is ready before we knew that it runs
-	drained *ipc.Drained
-	reason  string // why we ended it
+	reason  string           // why we ended it
 	timers  []*time.Timer
 }
 

@@ -29,7 +29,7 @@ func serving(srv *http.Server) Run {
 }
 
 // client is a connection to a socket that ends with the test.
-func client(t *testing.T, s *inherit.Group) (net.Conn, *bufio.Reader) {
+func client(t testing.TB, s *inherit.Group) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr(s))
 	must(t, err)
@@ -123,6 +123,48 @@ func TestIdleConnections(t *testing.T) {
 	w.drained()
 	if _, err := idleIn.ReadByte(); err != io.EOF {
 		t.Errorf("the idle one: %v, want %v", err, io.EOF)
+	}
+}
+
+// TestFarewell: a handler that has taken its connection over says goodbye when
+// the worker drains; that one counts as told.
+func TestFarewell(t *testing.T) {
+	s := socket(t)
+	srv := new(http.Server)
+	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
+		srv.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			c, _, err := http.NewResponseController(rw).Hijack()
+			if err != nil {
+				return
+			}
+			over := make(chan struct{})
+			defer w.Farewell(func(context.Context) {
+				_, _ = io.WriteString(c, "goodbye\n")
+				close(over)
+			})()
+			_, _ = io.WriteString(c, "hello\n")
+			<-over
+			_ = c.Close()
+		})
+		return serving(srv)(ctx, w)
+	}, s)
+	w.await(ipc.TypeReady)
+	c, in := client(t, s)
+	_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+	must(t, err)
+	line, err := in.ReadString('\n')
+	must(t, err)
+	for b := (ipc.Beat{}); b.Hijacked != 1; {
+		m := w.await(ipc.TypeBeat)
+		must(t, m.Decode(&b))
+	}
+	w.send(ipc.TypeDrain, ipc.Drain{LameDuck: soon, Deadline: 2 * soon})
+	rest, err := io.ReadAll(in)
+	if text := line + string(rest); err != nil || text != "hello\ngoodbye\n" {
+		t.Errorf("the client read %q, %v", text, err)
+	}
+	if d := w.drained(); d != (ipc.Drained{Told: 1}) {
+		t.Errorf("drained %+v, want 1 told", d)
 	}
 }
 

@@ -180,7 +180,11 @@ func (w *Worker) obey(m *ipc.Message) {
 	case ipc.TypeDrain:
 		var d ipc.Drain
 		if m.Decode(&d) == nil {
-			w.askedToDrain(d)
+			w.askedToDrain(d, pairOf(m))
+		}
+	case ipc.TypeLegacy:
+		if c := pairOf(m); c != nil {
+			w.wg.Go(func() { w.inherit(c) })
 		}
 	case ipc.TypeInvite:
 		var i ipc.Invite

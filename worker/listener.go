@@ -1,14 +1,11 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 )
 
 // Listener is the listener of that name: by default the pool's name. It is
@@ -32,13 +29,16 @@ func (w *Worker) Listener(name string) (net.Listener, error) {
 // listener knows its open connections, hijacked ones too.
 type listener struct {
 	net.Listener
+	name string
 
-	mu    sync.Mutex // a leaf
-	conns map[*conn]struct{}
+	mu     sync.Mutex // a leaf
+	conns  map[*conn]struct{}
+	parted int      // hijacked ones that have ended
+	server *drainer // who takes connections of other processes; nil: nobody
 }
 
-func newListener(ln net.Listener) *listener {
-	return &listener{Listener: ln, conns: make(map[*conn]struct{})}
+func newListener(name string, ln net.Listener) *listener {
+	return &listener{Listener: ln, name: name, conns: make(map[*conn]struct{})}
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -46,11 +46,27 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, from: l}
+	return l.know(&conn{Conn: nc, from: l}), nil
+}
+
+func (l *listener) know(c *conn) *conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conns[c] = struct{}{}
-	return c, nil
+	return c
+}
+
+// serve makes d who takes connections of other processes; nil ends that.
+func (l *listener) serve(d *drainer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.server = d
+}
+
+func (l *listener) servedBy() *drainer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.server
 }
 
 // open counts the connections that have not been closed.
@@ -64,6 +80,36 @@ func (l *listener) open() int {
 func (w *Worker) open() (n int) {
 	for _, l := range w.listeners {
 		n += l.open()
+	}
+	return n
+}
+
+// hijacked counts those that handlers have taken over.
+func (w *Worker) hijacked() (n int) {
+	for _, l := range w.listeners {
+		n += l.hijacked()
+	}
+	return n
+}
+
+// parted is how many of them have ended since it was asked last.
+func (w *Worker) parted() (n int) {
+	for _, l := range w.listeners {
+		l.mu.Lock()
+		n += l.parted
+		l.parted = 0
+		l.mu.Unlock()
+	}
+	return n
+}
+
+func (l *listener) hijacked() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		if c.hijacked.Load() {
+			n++
+		}
 	}
 	return n
 }
@@ -94,40 +140,8 @@ func (l *listener) closeAll() int {
 func (l *listener) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if _, known := l.conns[c]; known && c.hijacked.Load() {
+		l.parted++
+	}
 	delete(l.conns, c)
-}
-
-// conn is a connection that its listener knows of until it is closed.
-type conn struct {
-	net.Conn
-	from *listener
-	once sync.Once
-}
-
-func (c *conn) Close() error {
-	c.once.Do(func() { c.from.forget(c) })
-	return c.Conn.Close()
-}
-
-// SyscallConn gives the socket itself, for options such as TCP_QUICKACK, which
-// the admin port sets.
-func (c *conn) SyscallConn() (syscall.RawConn, error) {
-	inner, ok := c.Conn.(syscall.Conn)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
-	return inner.SyscallConn()
-}
-
-// ReadFrom keeps sendfile(2) and splice(2), which net/http uses when the
-// connection offers it.
-func (c *conn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
-
-// CloseWrite shuts the writing side, as net/http does before it closes a
-// connection whose peer may still send.
-func (c *conn) CloseWrite() error {
-	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return cw.CloseWrite()
-	}
-	return nil
 }

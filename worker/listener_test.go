@@ -13,7 +13,7 @@ func TestConnectionsOfAListenerKeepWhatTheSocketHas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln := newListener(inner)
+	ln := newListener("web", inner)
 	defer ln.Close()
 	client, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {

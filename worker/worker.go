@@ -36,19 +36,33 @@ type Worker struct {
 	handlers  handlers
 	local     chan *LocalCall
 
-	deaf           chan struct{} // closed when the listeners are
-	soft, hard     context.Context
-	askDrain, cut  context.CancelFunc
-	draining       sync.Once
-	drain          ipc.Drain       // set before soft ends
-	ended          context.Context // of the process, after Run has returned
-	end            context.CancelFunc
-	isReady        atomic.Bool
-	leaving        atomic.Bool
-	closed         atomic.Bool // accepts no more
-	requests       atomic.Int64
-	finished, lost atomic.Int64 // connections, over the drain
-	wg             sync.WaitGroup
+	deaf          chan struct{} // closed when the listeners are
+	soft, hard    context.Context
+	askDrain, cut context.CancelFunc
+	draining      sync.Once
+	drain         ipc.Drain       // set before soft ends
+	ended         context.Context // of the process, after Run has returned
+	end           context.CancelFunc
+	isReady       atomic.Bool
+	leaving       atomic.Bool
+	closed        atomic.Bool // accepts no more
+	requests      atomic.Int64
+	report        report
+	farewells     farewells
+	heir          atomic.Pointer[heir] // nil: nobody takes our connections
+	wg            sync.WaitGroup
+}
+
+// report is how the drain goes, in connections. Each counts once.
+type report struct {
+	moved    atomic.Int64 // go on in another worker
+	finished atomic.Int64 // served to their end
+	told     atomic.Int64 // idle ones, which were told to go and went, or were closed
+	cut      atomic.Int64 // at the deadline
+}
+
+func (r *report) message() ipc.Drained {
+	return ipc.Drained{Moved: int(r.moved.Load()), Finished: int(r.finished.Load()), Told: int(r.told.Load()), Cut: int(r.cut.Load())}
 }
 
 // ID is POOL/SLOT, as in "web/2".
@@ -136,7 +150,7 @@ func (w *Worker) work(run Run) error {
 	if w.soft.Err() != nil && errors.Is(err, w.soft.Err()) {
 		err = nil // it ended because it was asked to
 	}
-	_ = w.link.send(ipc.TypeDrained, ipc.Drained{Finished: int(w.finished.Load()), Cut: int(w.lost.Load())}) // the exit tells as well
+	_ = w.link.send(ipc.TypeDrained, w.report.message()) // the exit tells as well
 	return err
 }
 
@@ -165,7 +179,7 @@ func join(b ipc.Boot) (*Worker, error) {
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", in.Name, err)
 		}
-		w.listeners[in.Name] = newListener(ln)
+		w.listeners[in.Name] = newListener(in.Name, ln)
 	}
 	w.sockets.inherit(b.Sockets)
 	w.ended, w.end = context.WithCancel(context.Background())
@@ -197,8 +211,11 @@ func (w *Worker) leave() {
 // withoutPrimary is how a worker drains that has nobody to ask it.
 var withoutPrimary = ipc.Drain{LameDuck: control.DefaultLameDuck, Deadline: 10 * time.Second, Final: true}
 
-// askedToDrain begins the drain, or hastens it.
-func (w *Worker) askedToDrain(d ipc.Drain) {
+// askedToDrain begins the drain, or hastens it, or names another heir.
+func (w *Worker) askedToDrain(d ipc.Drain, to *ipc.Conn) {
+	if to != nil {
+		w.setHeir(to)
+	}
 	if w.startDrain(d); d.Final && d.Deadline > 0 {
 		w.cutAfter(d.Deadline)
 	}
@@ -212,6 +229,8 @@ func (w *Worker) startDrain(d ipc.Drain) {
 		if d.Deadline > 0 {
 			w.cutAfter(d.Deadline)
 		}
+		w.parted() // those that ended before do not count
+		w.sayGoodbyes()
 		w.wg.Go(w.stopListening)
 	})
 }
@@ -248,7 +267,7 @@ func (w *Worker) beat() {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
-		b := ipc.Beat{Connections: w.open(), Requests: w.requests.Load()}
+		b := ipc.Beat{Connections: w.open(), Requests: w.requests.Load(), Hijacked: w.hijacked()}
 		_ = w.link.send(ipc.TypeBeat, b) // a primary that does not read now may read later
 		select {
 		case <-t.C:

@@ -39,7 +39,7 @@ func (h web) serve(ctx context.Context, w *worker.Worker) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: h.handler(ctx, w, &count), ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	srv := &http.Server{Handler: h.handler(w, &count), ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(h.h2c)
 	if h.accessLog != "" {
@@ -52,7 +52,7 @@ func (h web) serve(ctx context.Context, w *worker.Worker) error {
 	return w.ServeHTTP(ctx, srv, ln)
 }
 
-func (h web) handler(ctx context.Context, w *worker.Worker, count *atomic.Int64) http.Handler {
+func (h web) handler(w *worker.Worker, count *atomic.Int64) http.Handler {
 	greeting := fmt.Sprintf("hello from %s pid=%d generation=%d\n", w.ID(), os.Getpid(), w.Generation())
 	greet := func(rw http.ResponseWriter, _ *http.Request) {
 		count.Add(1)
@@ -73,19 +73,19 @@ func (h web) handler(ctx context.Context, w *worker.Worker, count *atomic.Int64)
 		}
 	})
 	mux.HandleFunc("POST /update", func(rw http.ResponseWriter, r *http.Request) { update(rw, r, w) })
-	mux.HandleFunc("GET /echo", func(rw http.ResponseWriter, r *http.Request) { echo(ctx, rw, r) })
+	mux.HandleFunc("GET /echo", func(rw http.ResponseWriter, r *http.Request) { echo(w, rw, r) })
 	return mux
 }
 
 // echo sends back what comes over a websocket, and says goodbye (status 1001,
 // RFC 6455 §7.4.1) when the worker drains.
-func echo(ctx context.Context, rw http.ResponseWriter, r *http.Request) {
+func echo(w *worker.Worker, rw http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(rw, r, nil)
 	if err != nil {
 		return // Accept has answered
 	}
 	defer c.CloseNow()
-	defer context.AfterFunc(ctx, func() { _ = c.Close(websocket.StatusGoingAway, "the worker drains") })()
+	defer w.Farewell(func(context.Context) { _ = c.Close(websocket.StatusGoingAway, "the worker drains") })()
 	for {
 		kind, data, err := c.Read(context.Background())
 		if err != nil {

@@ -55,6 +55,7 @@ type section struct {
 
 var sections = []section{
 	{"reload", "Rolling reloads under load", measureReloads},
+	{"moved", "Connections that move", measureMoved},
 	{"throughput", "Throughput against one bare Go process", measureThroughput},
 	{"oneshot", "One command: `ssh host worker info`", measureOneShots},
 	{"memory", "Memory", measureMemory},

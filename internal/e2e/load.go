@@ -24,6 +24,7 @@ type pace struct {
 	count         int           // requests in all; 0: until it is stopped
 	limit         time.Duration // it ends by then
 	keepAlive     bool
+	hold          bool // a connection that is closed is a failure, also one that was announced
 }
 
 // client asks for pages from several connections at once and never retries: a
@@ -43,6 +44,7 @@ type client struct {
 // result is what came of it.
 type result struct {
 	requests, failed, connections int
+	closed                        int // by the server, or after a failure
 	generations                   map[string]int
 	causes                        []string // the first few
 }
@@ -130,6 +132,7 @@ func (c *client) request(conn *connection) *connection {
 		conn.last = body
 		return conn
 	}
+	c.closed++
 	conn.close()
 	return nil
 }
@@ -193,6 +196,6 @@ func (c *connection) answer(keep bool) (body string, again bool, err error) {
 
 // String is a line for the script to look at.
 func (r result) String() string {
-	return fmt.Sprintf("requests=%d failed=%d connections=%d generations=%s\n", r.requests, r.failed, r.connections,
+	return fmt.Sprintf("requests=%d failed=%d connections=%d closed=%d generations=%s\n", r.requests, r.failed, r.connections, r.closed,
 		strings.Join(slices.Sorted(maps.Keys(r.generations)), ","))
 }

@@ -19,28 +19,28 @@ func TestClientCounts(t *testing.T) {
 		answer func(n int64, rw http.ResponseWriter)
 		want   result
 	}{
-		{"all is well", false, greet, result{requests: 10, connections: 10, generations: map[string]int{"7": 10}}},
+		{"all is well", false, greet, result{requests: 10, connections: 10, closed: 10, generations: map[string]int{"7": 10}}},
 		{"kept connection", true, greet, result{requests: 10, connections: 1, generations: map[string]int{"7": 10}}},
 		{"status 500", true, func(n int64, rw http.ResponseWriter) {
 			if n == 3 {
 				rw.WriteHeader(http.StatusInternalServerError)
 			}
 			greet(n, rw)
-		}, result{requests: 10, failed: 1, connections: 2, generations: map[string]int{"7": 9}}},
+		}, result{requests: 10, failed: 1, connections: 2, closed: 1, generations: map[string]int{"7": 9}}},
 		{"closed without an answer", true, func(n int64, rw http.ResponseWriter) {
 			if n == 5 {
 				panic(http.ErrAbortHandler)
 			}
 			greet(n, rw)
-		}, result{requests: 10, failed: 1, connections: 2, generations: map[string]int{"7": 9}}},
+		}, result{requests: 10, failed: 1, connections: 2, closed: 1, generations: map[string]int{"7": 9}}},
 		{"cut in the body", false, func(n int64, rw http.ResponseWriter) {
 			rw.Header().Set("Content-Length", "1000")
 			greet(n, rw)
-		}, result{requests: 10, failed: 10, connections: 10, generations: map[string]int{}}},
+		}, result{requests: 10, failed: 10, connections: 10, closed: 10, generations: map[string]int{}}},
 		{"the last answer of a connection", true, func(n int64, rw http.ResponseWriter) {
 			rw.Header().Set("Connection", "close")
 			greet(n, rw)
-		}, result{requests: 10, connections: 10, generations: map[string]int{"7": 10}}},
+		}, result{requests: 10, connections: 10, closed: 10, generations: map[string]int{"7": 10}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var seen atomic.Int64

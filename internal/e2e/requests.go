@@ -10,13 +10,14 @@ import (
 
 // load makes requests:
 //
-//	load start NAME [-clients N] [-rate N] [-keep] [-limit D] ADDRESS[/PATH]
+//	load start NAME [-clients N] [-rate N] [-keep | -hold] [-limit D] ADDRESS[/PATH]
 //	load stop NAME [-min N]
 //	load wait NAME
-//	load run [-n N] [-clients N] [-rate N] [-keep] ADDRESS[/PATH]
+//	load run [-n N] [-clients N] [-rate N] [-keep | -hold] ADDRESS[/PATH]
 //
 // Stop ends it when at least N requests have been made, wait when all have.
-// Both, and run, print what came of it, and fail if a single request did.
+// Both, and run, print what came of it, and fail if a single request did. With
+// -hold each client has one connection, and it is a failure if that is closed.
 func load(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
 	if len(args) < 2 {
@@ -41,10 +42,10 @@ func load(ts *testscript.TestScript, neg bool, args []string) {
 		if args[0] == "stop" {
 			c.stopAfter(*least)
 		}
-		judge(ts, c.wait(), *least)
+		judge(ts, c.pace, c.wait(), *least)
 	case "run":
 		p := readPace(ts, args[1:])
-		judge(ts, newClient(p).wait(), p.count)
+		judge(ts, p, newClient(p).wait(), p.count)
 	default:
 		ts.Fatalf("load: no %s", args[0])
 	}
@@ -57,20 +58,25 @@ func readPace(ts *testscript.TestScript, args []string) pace {
 	flags.IntVar(&p.rate, "rate", 100, "requests per second")
 	flags.IntVar(&p.count, "n", 0, "requests in all")
 	flags.BoolVar(&p.keepAlive, "keep", false, "keep connections")
+	flags.BoolVar(&p.hold, "hold", false, "keep connections, none may be closed")
 	flags.DurationVar(&p.limit, "limit", 2*time.Minute, "")
 	ts.Check(flags.Parse(args))
 	if flags.NArg() != 1 || p.clients < 1 || p.rate < 1 {
 		ts.Fatalf("load: one ADDRESS[/PATH], positive numbers")
 	}
 	address, path, _ := strings.Cut(flags.Arg(0), "/")
+	p.keepAlive = p.keepAlive || p.hold
 	p.address, p.path = address, "/"+path
 	return p
 }
 
-func judge(ts *testscript.TestScript, r result, least int) {
+func judge(ts *testscript.TestScript, p pace, r result, least int) {
 	_, _ = ts.Stdout().Write([]byte(r.String())) // to a string
 	if r.failed > 0 {
 		ts.Fatalf("%d of %d requests failed: %s", r.failed, r.requests, strings.Join(r.causes, "; "))
+	}
+	if p.hold && r.closed > 0 {
+		ts.Fatalf("%d connections were closed", r.closed)
 	}
 	if r.requests < least {
 		ts.Fatalf("%d requests, want at least %d", r.requests, least)

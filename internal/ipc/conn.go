@@ -50,6 +50,10 @@ func (c *Conn) Trust(descriptors bool) { c.limit, c.fdsOK = MessageLimit, descri
 // nobody claimed are closed by Receive, which fails from now on.
 func (c *Conn) Close() error { return c.c.Close() }
 
+// CloseRead lets the peer send no more. What it has sent can still be received,
+// up to io.EOF.
+func (c *Conn) CloseRead() error { return c.c.CloseRead() }
+
 // File gives the connection itself away as a descriptor, to be sent to another
 // process. Nothing may have been received that was not consumed.
 func (c *Conn) File() (*os.File, error) {

@@ -348,6 +348,7 @@ func FuzzReceive(f *testing.F) {
 		f.Add(wire(f, TypeHello, 0, Hello{Protocol: Version, Purpose: PurposeControl, Secret: []byte("s")}), trusted)
 		f.Add(wire(f, TypeSession, 7, Session{User: "u", Args: []string{"a"}}), trusted)
 		f.Add(append(wire(f, TypeReady, 0, nil), wire(f, TypeReply, 0, Reply{Failure: &Failure{}})...), trusted)
+		f.Add(wire(f, TypeMove, 1, Move{Connections: []Moving{{Listener: "web", Read: []byte("GET")}}}), trusted)
 		f.Add(wire(f, TypeStdin, 0, Data{Data: make([]byte, HelloLimit)}), trusted)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, trusted bool) {

@@ -36,6 +36,9 @@ const (
 	TypeLeaving = "leaving" // worker: it ends by itself, send work elsewhere
 	TypeClosed  = "closed"  // worker: accepts no more connections
 	TypeDrained = "drained" // Drained: it has finished and exits
+	TypeLegacy  = "legacy"  // one descriptor: take over the connections of a worker that drains
+	TypeMove    = "move"    // Move, with descriptors: from a worker that drains to its heir
+	TypeMoved   = "moved"   // Moved: the answer
 	TypeInvite  = "invite"  // Invite: come and take a question
 	TypeSockets = "sockets" // Sockets, with descriptors: the pool's, to keep or to give back
 	TypeSession = "session" // Session, one descriptor: a local caller's conversation
@@ -97,9 +100,12 @@ type Welcome struct {
 type Beat struct {
 	Connections int   `cbor:"connections"`
 	Requests    int64 `cbor:"requests"`
+	Hijacked    int   `cbor:"hijacked,omitempty"` // of the connections: taken over by handlers
 }
 
-// Drain asks a worker to stop taking work and to end.
+// Drain asks a worker to stop taking work and to end. With a descriptor it
+// names who takes its idle connections: the other end of the pair came to that
+// one by [TypeLegacy].
 type Drain struct {
 	// Linger keeps the listeners open during the lame duck: no successor
 	// accepts on them, and what is already queued must be served.
@@ -111,10 +117,29 @@ type Drain struct {
 	Final bool `cbor:"final"`
 }
 
-// Drained tells how a drain went, in connections.
+// Drained tells how a drain went, in connections. Each is in one number.
 type Drained struct {
-	Finished int `cbor:"finished"` // served to their end
-	Cut      int `cbor:"cut"`      // closed at the deadline
+	Moved    int `cbor:"moved,omitempty"` // go on in another worker
+	Finished int `cbor:"finished"`        // served to their end
+	Told     int `cbor:"told,omitempty"`  // idle ones, told to go
+	Cut      int `cbor:"cut"`             // closed at the deadline
+}
+
+// Move offers connections to the worker that takes over, a descriptor each.
+type Move struct {
+	Connections []Moving `cbor:"connections"`
+}
+
+// Moving is one of them.
+type Moving struct {
+	Listener string `cbor:"listener"`       // that accepted it
+	Read     []byte `cbor:"read,omitempty"` // and not yet answered: comes before what the socket has
+}
+
+// Moved answers [Move]: which of them were taken, in the same order. The others
+// stay where they were.
+type Moved struct {
+	Taken []bool `cbor:"taken"`
 }
 
 // Invite asks a worker to open a conversation and take a question.
