@@ -183,7 +183,8 @@ func (unsigned) Sign(io.Reader, []byte) (*gossh.Signature, error) {
 	return nil, errors.New("no private key")
 }
 
-func TestThreePasswords(t *testing.T) {
+// Somebody tries password after password on one connection.
+func TestB4_three_passwords(t *testing.T) {
 	f := start(t, Config{})
 	tries := 0
 	cfg := f.password("admin", "")
@@ -202,7 +203,9 @@ func TestThreePasswords(t *testing.T) {
 	}
 }
 
-func TestPenalties(t *testing.T) {
+// Somebody tries passwords on connection after connection. His address is closed
+// out, the user is not.
+func TestB4_penalties(t *testing.T) {
 	f := start(t, Config{})
 	for range 4 { // three and a little, as time forgives meanwhile
 		if err := f.try(f.password("admin", "wrong")); err == nil {
@@ -226,7 +229,9 @@ func TestPenalties(t *testing.T) {
 	conn.Close()
 }
 
-func TestLoginAudit(t *testing.T) {
+// Somebody writes lines and escape sequences into the log by the name that he
+// logs in with.
+func TestB10_log_injection(t *testing.T) {
 	f := start(t, Config{})
 	_ = f.try(f.password("root\nFAKE \x1b[2J", "x"))
 	cfg := f.password("viola", "")
