@@ -114,7 +114,8 @@ func TestA1_algorithms(t *testing.T) {
 		{"chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr"},
 		{"hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"},
 		{"hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"},
-		{"none"}, {"none"},
+		{"none"},
+		{"none"},
 	}
 	for i, w := range want {
 		if !slices.Equal(lists[i], w) {
