@@ -2,7 +2,7 @@
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build demo test faults check format vet lint fuzz tidy docs bench chaos clean
+.PHONY: help build demo test faults check format vet lint fuzz tidy docs bench chaos compat clean
 .DEFAULT_GOAL := help
 
 help: ## print this
@@ -55,6 +55,10 @@ bench: ## measure the rows of docs/benchmarks.md
 CHAOS ?= 5m
 chaos: ## do everything bad to a cluster under load, for CHAOS (5m, or 1h)
 	$(GO) run ./internal/chaos -for $(CHAOS) $(if $(SEED),-seed $(SEED))
+
+compat: ## other ssh clients, scanners, a password guesser against the admin port; as root on Debian it installs them
+	@sh tools/compat
+	COMPAT=1 $(GO) test -count=1 -run '^TestCompat$$' ./examples/hello
 
 clean: ## remove what build made
 	rm -rf bin

@@ -77,7 +77,10 @@ func (app App) prepare() error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "%s: host key %s\n", app.Name, certs.Fingerprint(key.PublicKey()))
-	return app.firstUser(state, admin, os.Stderr)
+	if err := app.firstUser(state, admin, os.Stderr); err != nil {
+		return err
+	}
+	return app.warnOfExposure(state, admin, os.Stderr)
 }
 
 // firstUser makes the user admin with a password of its own at the very first

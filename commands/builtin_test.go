@@ -35,8 +35,9 @@ func TestLookInText(t *testing.T) {
 		"job list": lines(
 			"ID  KIND    WHAT  OWNER  STATE  DONE  BEGAN                TOOK",
 			"30  reload  web   viola  ok     4/4   "+local(noon)+"  1m 5s"),
-		"log":    lines(local(noon)+` web/0 GET /\x1b[2J`, "[1 line skipped]", local(noon)+" web/1 x"),
-		"events": lines(local(noon)+" worker.dead worker web/1 is dead", "[3 lines skipped]", local(noon)+" job.started reload web (by viola)"),
+		"log":       lines(local(noon)+` web/0 GET /\x1b[2J`, "[1 line skipped]", local(noon)+" web/1 x"),
+		"log --raw": "GET /\x1b[2J\n[1 line skipped]\nx\n",
+		"events":    lines(local(noon)+" worker.dead worker web/1 is dead", "[3 lines skipped]", local(noon)+" job.started reload web (by viola)"),
 	} {
 		if got := newSession(t, eventful(noon)).do(t.Context(), line); got.Status != 0 || got.Err != "" || got.Out != want {
 			t.Errorf("%s: status %d, %s\n%s", line, got.Status, got.Err, cmp.Diff(want, got.Out))

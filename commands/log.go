@@ -24,6 +24,7 @@ func logCommands() []Command {
 			Name: "log", Role: Viewer, Group: groupLook, Run: showLog, Summary: "what the workers wrote",
 			Flags: func(flags *pflag.FlagSet) {
 				flags.String("worker", "", "only of the worker with this `id`")
+				flags.Bool("raw", false, "as the worker wrote it, without what else a line tells: escape sequences act")
 				streamFlags(flags)
 			},
 		},
@@ -79,10 +80,18 @@ func showLog(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
+	raw, err := call.Flags().GetBool("raw")
+	if err != nil {
+		return err
+	}
+	text := logText
+	if raw {
+		text = rawText
+	}
 	q := control.LogQuery{Worker: worker, Lines: s.lines, Follow: s.follow}
 	return call.read(ctx, s, func(ctx context.Context, out io.Writer) error {
 		return call.Primary.Log(ctx, q, func(l control.LogLine) error {
-			return call.item(out, l, logText(l))
+			return call.item(out, l, text(l))
 		})
 	})
 }
@@ -143,6 +152,9 @@ func (c *Call) item(out io.Writer, value any, text string) error {
 func logText(l control.LogLine) string {
 	return skipped(l.Skipped) + fmt.Sprintf("%s %s %s\n", l.Time.Local().Format(stamp), Safe(l.Worker), Safe(l.Text))
 }
+
+// rawText is for who asked for it: what acts on a terminal is not quoted.
+func rawText(l control.LogLine) string { return skipped(l.Skipped) + l.Text + "\n" }
 
 func eventText(e control.Event) string {
 	line := fmt.Sprintf("%s %s %s", e.Time.Local().Format(stamp), Safe(e.Kind), Safe(e.Text))

@@ -28,6 +28,7 @@ const (
 
 var (
 	errRefused     = errors.New("permission denied")
+	errTries       = errors.New("too many wrong passwords")
 	errNameChanged = errors.New("user name changed during login")
 )
 
@@ -109,8 +110,9 @@ func (l *loginState) password(meta gossh.ConnMetadata, password []byte) (*gossh.
 	if err := l.remember(meta); err != nil {
 		return nil, err
 	}
-	if l.passwords >= maxPasswords {
-		return nil, errRefused
+	if l.passwords >= maxPasswords { // who goes on is no person at a prompt
+		l.conn.end(errTries)
+		return nil, errTries
 	}
 	ok, err := l.conn.checkPassword(l.name, password)
 	if err != nil {
@@ -154,6 +156,8 @@ func (l *loginState) verified(_ gossh.ConnMetadata, _ gossh.PublicKey, perms *go
 func (l *loginState) log(meta gossh.ConnMetadata, method string, err error) {
 	r := Record{Via: "ssh", User: audit.Quote(meta.User()), From: l.conn.RemoteAddr().String()}
 	switch {
+	case errors.Is(err, errTries):
+		return // the log has had enough of it
 	case err == nil:
 		l.conn.loggedIn()
 		r.Event, r.Key, r.Reason = audit.EventLogin, l.proved.key, method

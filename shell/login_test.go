@@ -183,7 +183,8 @@ func (unsigned) Sign(io.Reader, []byte) (*gossh.Signature, error) {
 	return nil, errors.New("no private key")
 }
 
-func TestThreePasswords(t *testing.T) {
+// Somebody tries password after password on one connection.
+func TestB4_three_passwords(t *testing.T) {
 	f := start(t, Config{})
 	tries := 0
 	cfg := f.password("admin", "")
@@ -200,9 +201,14 @@ func TestThreePasswords(t *testing.T) {
 	if got := len(f.audit.events(audit.EventLogin)); got != 0 {
 		t.Errorf("%d logins", got)
 	}
+	if got := len(f.audit.events(audit.EventRefused)); got != maxPasswords+1 {
+		t.Errorf("%d records, want one for each password that was looked at and one for the end", got)
+	}
 }
 
-func TestPenalties(t *testing.T) {
+// Somebody tries passwords on connection after connection. His address is closed
+// out, the user is not.
+func TestB4_penalties(t *testing.T) {
 	f := start(t, Config{})
 	for range 4 { // three and a little, as time forgives meanwhile
 		if err := f.try(f.password("admin", "wrong")); err == nil {
@@ -226,7 +232,9 @@ func TestPenalties(t *testing.T) {
 	conn.Close()
 }
 
-func TestLoginAudit(t *testing.T) {
+// Somebody writes lines and escape sequences into the log by the name that he
+// logs in with.
+func TestB10_log_injection(t *testing.T) {
 	f := start(t, Config{})
 	_ = f.try(f.password("root\nFAKE \x1b[2J", "x"))
 	cfg := f.password("viola", "")

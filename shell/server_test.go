@@ -183,7 +183,8 @@ func TestC10_revocation(t *testing.T) {
 	}
 }
 
-func TestRoleIsLookedUpAgain(t *testing.T) {
+// Somebody lost his role, or got another, while he was logged in.
+func TestD6_role_is_looked_up_again(t *testing.T) {
 	f := start(t, Config{})
 	client := f.dial(f.password("viewer", "look"))
 	if got := f.session(client, "shut", "", nil).Status; got != 77 {

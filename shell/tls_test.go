@@ -213,3 +213,14 @@ func FuzzReadLine(f *testing.F) {
 		}
 	})
 }
+
+// until reads up to text.
+func (c *tlsTerm) until(text string) {
+	c.t.Helper()
+	var got []byte
+	for one := make([]byte, 1); !strings.HasSuffix(string(got), text); got = append(got, one[0]) {
+		if _, err := io.ReadFull(c.r, one); err != nil {
+			c.t.Fatalf("%q, %v, want %q at the end", got, err, text)
+		}
+	}
+}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,8 +116,12 @@ func (s *script) show(tb testing.TB, c *program) {
 	}
 }
 
-// condition knows what a script may need of the machine: [mount], [root].
+// condition knows what a script may need of the machine: [mount], [root],
+// [python:MODULE].
 func condition(name string) (bool, error) {
+	if module, ok := strings.CutPrefix(name, "python:"); ok {
+		return exec.Command("/usr/bin/python3", "-c", "import "+module).Run() == nil, nil
+	}
 	switch name {
 	case "root":
 		return os.Geteuid() == 0, nil
