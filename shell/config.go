@@ -102,7 +102,11 @@ type Host struct {
 
 	HostKeys []gossh.Signer // at least one; one ed25519 key is best
 	// TLS is the server's certificate. It should demand TLS 1.3 and have
-	// session tickets off; New sets both. Nil: no TLS line shell.
+	// session tickets off; New sets both. Nil: no TLS line shell. Clients are
+	// asked for a certificate if its ClientAuth says so and VerifyConnection
+	// is there to judge it: at the handshake and, for the sessions that it
+	// opened, every second and before each command. GetConfigForClient is not
+	// used.
 	TLS *tls.Config
 	// Users is who may log in beside Config.PasswordHash; nil: nobody.
 	Users Users
