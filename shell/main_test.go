@@ -53,6 +53,7 @@ func newSigner(t testing.TB) gossh.Signer {
 type fakeUsers struct {
 	mu sync.Mutex
 	m  map[string]users.User
+	ca users.CA
 }
 
 func (f *fakeUsers) Lookup(name string) (users.User, bool) {
