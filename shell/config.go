@@ -27,6 +27,13 @@ type Config struct {
 	PasswordHash string
 	// TLSUser is who logs in by password in the TLS line shell; empty: admin.
 	TLSUser string
+	// TLSCert and TLSKey, both or none, are files in PEM form: one's own
+	// certificate, read again when it changes. None: one is made and renewed in
+	// the state directory.
+	TLSCert, TLSKey string
+	// TLSNames are the names and addresses for which that one is made, beside
+	// Host.
+	TLSNames []string
 	// Commands are the application's own. They start no programs: the kernel
 	// refuses that to a shell worker. What needs one is a handler of a pool,
 	// asked by Call.

@@ -94,7 +94,8 @@ func (sh *lineShell) loginByCertificate(state *tls.ConnectionState) bool {
 		_ = sh.srv.audit(r) // said in the log; admin commands are refused without one
 		return true
 	}
-	r.Event = audit.EventRefused
+	r.Event, r.Reason = audit.EventRefused, r.Reason+": "+errRefused.Error()
+	sh.conn.refused.Store(true)
 	_ = sh.srv.audit(r) // nobody is let in
 	fmt.Fprintln(sh.out, "Permission denied.")
 	return false
