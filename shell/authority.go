@@ -3,6 +3,7 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,17 +29,23 @@ type authority interface{ CA() users.CA }
 
 // certificateError is why an ssh certificate is refused. Its client does not
 // read it, the audit log does.
-type certificateError struct{ why string }
+type certificateError struct {
+	why    string
+	signed bool // by a CA of ours: this is no stranger
+}
 
 func (e *certificateError) Error() string { return "certificate: " + e.why }
 
-func isCertificateError(err error) bool {
-	_, ok := errors.AsType[*certificateError](err)
-	return ok
+func badCertificate(format string, args ...any) error {
+	return &certificateError{why: fmt.Sprintf(format, args...), signed: true}
 }
 
-func badCertificate(format string, args ...any) error {
-	return &certificateError{fmt.Sprintf(format, args...)}
+// worthTelling reports whether a login that failed with err is for the audit
+// log: one for a certificate of ours always, as whoever has it may ask why; one
+// for a stranger's once a minute.
+func (c *conn) worthTelling(err error) bool {
+	e, ok := errors.AsType[*certificateError](err)
+	return ok && !c.refused.Swap(true) && (e.signed || c.srv.limits.mayLog(c.RemoteAddr()))
 }
 
 // identifyCertificate tells who name is if he has the private half of the
@@ -48,24 +55,49 @@ func (s *Server) identifyCertificate(name string, addr netip.Addr, cert *gossh.C
 	id.rights.Command, id.rights.Forced = cert.CriticalOptions[forceCommand]
 	_, terminal := cert.Extensions[permitPty]
 	id.rights.NoPty = !terminal
+	switch {
+	case !signedBy(s.authority(), cert):
+		return identity{}, &certificateError{why: "the CA " + gossh.FingerprintSHA256(cert.SignatureKey) + " is not in [ssh_ca]"}
+	case !signatureHolds(cert):
+		return identity{}, &certificateError{why: "its signature is not that of the CA"}
+	}
 	if err := s.vouched(id); err != nil {
 		return identity{}, err
 	}
 	checker := gossh.CertChecker{SupportedCriticalOptions: []string{forceCommand, sourceAddress}}
-	if err := checker.CheckCert(name, cert); err != nil { // the signature, and the rest once more
+	if err := checker.CheckCert(name, cert); err != nil { // once more, in the words of x/crypto
 		return identity{}, badCertificate("%s", audit.Quote(err.Error()))
 	}
 	return id, nil
+}
+
+// authority tells whose certificates are believed now.
+func (s *Server) authority() users.CA {
+	if a, ok := s.host.Users.(authority); ok {
+		return a.CA()
+	}
+	return users.CA{}
+}
+
+// signatureHolds reports whether the certificate's CA has signed it. x/crypto
+// has no function for that alone, so it is asked with all else granted.
+func signatureHolds(cert *gossh.Certificate) bool {
+	checker := gossh.CertChecker{
+		SupportedCriticalOptions: slices.Collect(maps.Keys(cert.CriticalOptions)),
+		Clock:                    func() time.Time { return time.Unix(int64(cert.ValidAfter), 0) },
+	}
+	principal := ""
+	if len(cert.ValidPrincipals) > 0 {
+		principal = cert.ValidPrincipals[0]
+	}
+	return checker.CheckCert(principal, cert) == nil
 }
 
 // vouched reports why the certificate of an identity is not believed now. All
 // of it is looked at but the signature, which does not change: this runs each
 // second.
 func (s *Server) vouched(id identity) error {
-	cert, ca := id.cert, users.CA{}
-	if a, ok := s.host.Users.(authority); ok {
-		ca = a.CA()
-	}
+	cert, ca := id.cert, s.authority()
 	switch {
 	case cert.CertType != gossh.UserCert:
 		return badCertificate("not one of a user")

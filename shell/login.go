@@ -154,7 +154,7 @@ func (l *loginState) log(meta gossh.ConnMetadata, method string, err error) {
 			l.blamed = true
 			l.conn.slot.penalize(penaltyAuthFail)
 		}
-	case isCertificateError(err) && !l.conn.refused.Swap(true) && l.conn.srv.limits.mayLog(l.conn.RemoteAddr()):
+	case l.conn.worthTelling(err):
 		r.Event, r.Reason = audit.EventRefused, method+": "+err.Error()
 	default:
 		return // "none" and keys that do not fit are how clients feel their way

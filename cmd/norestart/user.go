@@ -30,7 +30,7 @@ func userCommand(std streams) *cobra.Command {
 
 A running cluster takes a change within a second. The cluster is the only one
 there is, or the one that --name or --dir names.`
-	cmd.AddCommand(addCommand(std), passwdCommand(std), delCommand(std), listCommand(std), hashCommand(std))
+	cmd.AddCommand(addCommand(std), passwdCommand(std), delCommand(std), listCommand(std), keyCommand(std), hashCommand(std))
 	return cmd
 }
 
