@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/norestart/norestart/internal/durable"
 )
 
 func newCA(t *testing.T) (*Authority, string) {
@@ -356,4 +358,33 @@ func FuzzParseLedger(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Somebody on the machine reads a key, or writes one or the list of what is
+// revoked, because its mode lets him. Such a file is not used.
+func TestG5_file_modes(t *testing.T) {
+	_, dir := newCA(t)
+	key, crt := filepath.Join(dir, caKeyFile), filepath.Join(dir, caCertFile)
+	own := Server{Dir: t.TempDir(), KeyFile: key, CertFile: crt}
+	for path, load := range map[string]func() error{
+		filepath.Join(dir, ledgerFile): func() error { _, err := List(dir); return err },
+		key:                            func() error { _, err := OpenCA(dir); return err },
+		key + " as one's own":          func() error { _, err := own.Config(); return err },
+	} {
+		path = strings.TrimSuffix(path, " as one's own")
+		for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o602} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := load(); !errors.Is(err, durable.ErrMode) {
+				t.Errorf("%s, mode %04o: %v", path, mode, err)
+			}
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := load(); err != nil {
+			t.Errorf("%s, mode 0600: %v", path, err)
+		}
+	}
 }
