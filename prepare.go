@@ -73,10 +73,16 @@ func (app App) prepare() error {
 	if err != nil {
 		return err
 	}
-	if _, err := certs.ServerTLS(state, []string{hostOf(admin)}); err != nil {
+	config, err := app.serverTLS(state, hostOf(admin), nil)
+	if err != nil {
+		return err
+	}
+	leaf, err := certs.Leaf(config)
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "%s: host key %s\n", app.Name, certs.Fingerprint(key.PublicKey()))
+	fmt.Fprintf(os.Stderr, "%s: TLS key %s\n", app.Name, certs.TLSFingerprint(leaf))
 	if err := app.firstUser(state, admin, os.Stderr); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package norestart
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,7 +84,8 @@ func (app App) shellHost(w *worker.Worker) (shell.Host, *audit.Log, error) {
 		return h, nil, err
 	}
 	h.HostKeys = append(h.HostKeys, key)
-	if h.TLS, err = certs.ServerTLS(state, []string{hostOf(app.Shell.Addr())}); err != nil {
+	h.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+	if h.TLS, err = app.serverTLS(state, hostOf(app.Shell.Addr()), h.Log); err != nil {
 		return h, nil, err
 	}
 	if h.Users, err = users.Open(filepath.Join(state, users.FileName), nil, certs.CheckAuthorizedKey); err != nil {
@@ -96,8 +98,15 @@ func (app App) shellHost(w *worker.Worker) (shell.Host, *audit.Log, error) {
 	h.Audit = log.Append
 	h.AttemptsFile = filepath.Join(state, attemptsFile)
 	h.Local = localCalls(w)
-	h.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	return h, log, nil
+}
+
+// serverTLS is the TLS side of the admin port.
+func (app App) serverTLS(state, host string, logf func(string, ...any)) (*tls.Config, error) {
+	return certs.Server{
+		Dir: state, Hosts: append([]string{host}, app.Shell.TLSNames...),
+		CertFile: app.Shell.TLSCert, KeyFile: app.Shell.TLSKey, Log: logf,
+	}.Config()
 }
 
 // localCalls brings the worker's local calls to the shell.

@@ -44,7 +44,7 @@ func ParseAuthorizedKey(line string) (key ssh.PublicKey, comment string, err err
 	case err != nil:
 		return nil, "", errors.New("not a public key in the form of authorized_keys: TYPE BASE64 [COMMENT]")
 	case len(options) > 0:
-		return nil, "", fmt.Errorf("key options are not supported yet: %q", strings.Join(options, ","))
+		return nil, "", fmt.Errorf("there are options before the key: %q", strings.Join(options, ","))
 	case len(rest) > 0:
 		return nil, "", errors.New("more than one line")
 	}

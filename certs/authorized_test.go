@@ -70,9 +70,9 @@ func TestParseAuthorizedKeyRefuses(t *testing.T) {
 		{publicKey(t, "dsa"), "type ssh-dss is not accepted"},
 		{publicKey(t, "ecdsa-cert"), "type ecdsa-sha2-nistp256-cert-v01@openssh.com is not accepted"},
 		{"ssh-rsa " + blob, "not a public key"}, // the blob says ssh-ed25519
-		{`from="10.0.0.0/8",no-pty ` + ed, `key options are not supported yet: "from=\"10.0.0.0/8\",no-pty"`},
-		{"restrict " + ed, `key options are not supported yet: "restrict"`},
-		{"unknown-option " + ed, "key options are not supported yet"},
+		{`from="10.0.0.0/8",no-pty ` + ed, `there are options before the key: "from=\"10.0.0.0/8\",no-pty"`},
+		{"restrict " + ed, `there are options before the key: "restrict"`},
+		{"unknown-option " + ed, "there are options before the key"},
 		{ed + "\n" + ecdsa, "more than one line"},
 		{ed + "\r", "more than one line"},
 		{"-----BEGIN OPENSSH PRIVATE KEY-----", "a private key: name the public one"},

@@ -8,7 +8,13 @@
 // pinned it. The certificate is renewed with the same key, so that its
 // fingerprint stays, too.
 //
-// Limits: the ssh host key is ed25519, the TLS key ECDSA P-256. The certificate
-// is valid for a year and is renewed when it is loaded with less than 30 days
-// left, not while it is in use.
+// A cluster may have a CA of its own ([CreateCA]), which signs the certificate
+// of its TLS server and those with which clients log in. Of the latter each
+// stands in a ledger before it is signed, and is worth nothing once it is marked
+// there, or when the ledger is lost.
+//
+// Limits: the ssh host key is ed25519, all other keys are ECDSA P-256. A
+// server's certificate is valid for a year and is renewed with 30 days left, at
+// a start or while it is in use; the CA's is valid for ten years and is not
+// renewed.
 package certs

@@ -72,22 +72,29 @@ func broken(path, what string) error {
 }
 
 func createHostKey(path string) (ssh.Signer, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+	signer, data, err := newHostKey(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	block, err := ssh.MarshalPrivateKey(key, comment(filepath.Dir(path)))
-	if err != nil {
-		return nil, err
-	}
-	err = durable.CreateFile(path, pem.EncodeToMemory(block), 0o600)
+	err = durable.CreateFile(path, data, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return loadHostKey(path) // another process was first
 	}
+	return signer, err
+}
+
+// newHostKey makes a key, also in the form of OpenSSH.
+func newHostKey(dir string) (ssh.Signer, []byte, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return ssh.NewSignerFromKey(key)
+	block, err := ssh.MarshalPrivateKey(key, comment(dir))
+	if err != nil {
+		return nil, nil, err
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	return signer, pem.EncodeToMemory(block), err
 }
 
 // publish keeps host_key.pub true. It is for people only: a disk that is full

@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -38,14 +40,33 @@ func names(hosts []string) []string {
 	return named
 }
 
+// certificate returns the chain in the file if it serves, else a new one. ca is
+// nil where there is none.
+func certificate(path string, key *ecdsa.PrivateKey, hosts []string, ca *Authority) ([][]byte, *x509.Certificate, error) {
+	chain, leaf, err := loadCertificate(path, key)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && stale(leaf, hosts, ca, time.Now()) {
+		return issue(path, key, hosts, ca)
+	}
+	return chain, leaf, err
+}
+
 // stale reports whether leaf must be issued anew at the time now. One that we
 // have not signed cannot be.
-func stale(leaf *x509.Certificate, hosts []string, now time.Time) bool {
-	if leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) != nil {
+func stale(leaf *x509.Certificate, hosts []string, ca *Authority, now time.Time) bool {
+	byKey := leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil
+	byCA := ca != nil && leaf.CheckSignatureFrom(ca.cert) == nil
+	if !byKey && !byCA {
 		return false
 	}
 	lacks := func(host string) bool { return leaf.VerifyHostname(host) != nil }
-	return leaf.NotAfter.Sub(now) < renewAt || now.Before(leaf.NotBefore) || slices.ContainsFunc(hosts, lacks)
+	return byKey && ca != nil || due(leaf, now) || now.Before(leaf.NotBefore) || slices.ContainsFunc(hosts, lacks)
+}
+
+// due reports whether it is time to renew leaf. One that lives less than twice
+// as long as that, as the last one of a CA, has half its life.
+func due(leaf *x509.Certificate, now time.Time) bool {
+	early := min(renewAt, leaf.NotAfter.Sub(leaf.NotBefore)/2)
+	return leaf.NotAfter.Sub(now) < early
 }
 
 func loadCertificate(path string, key *ecdsa.PrivateKey) ([][]byte, *x509.Certificate, error) {
@@ -89,10 +110,15 @@ func readChain(path string) ([][]byte, error) {
 	return chain, nil
 }
 
-// issue signs a new certificate with its own key and keeps it in the file.
-func issue(path string, key *ecdsa.PrivateKey, hosts []string) ([][]byte, *x509.Certificate, error) {
-	template := template(hosts, time.Now())
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+// issue signs a new certificate, by the CA or with its own key, and keeps it in
+// the file.
+func issue(path string, key *ecdsa.PrivateKey, hosts []string, ca *Authority) ([][]byte, *x509.Certificate, error) {
+	sheet := template(hosts, time.Now())
+	parent, signer := sheet, key
+	if ca != nil {
+		parent, signer, sheet.NotAfter = ca.cert, ca.key, ca.within(sheet.NotAfter)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, sheet, parent, &key.PublicKey, signer)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,8 +126,7 @@ func issue(path string, key *ecdsa.PrivateKey, hosts []string) ([][]byte, *x509.
 	if err != nil {
 		return nil, nil, err
 	}
-	data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := durable.WriteFile(path, data, 0o644); err != nil {
+	if err := durable.WriteFile(path, certPEM(der), 0o644); err != nil {
 		return nil, nil, err
 	}
 	return [][]byte{der}, leaf, nil

@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/norestart/norestart/internal/durable"
 )
@@ -25,30 +23,61 @@ const (
 	tlsCertFile = "tls.crt"
 )
 
-// ServerTLS returns the configuration of a TLS server whose key is in
-// dir/tls.key (ECDSA P-256, mode 0600) and whose certificate is in dir/tls.crt;
-// both are made when there are none. The certificate is self-signed for hosts
-// (names and addresses; none: localhost) and is issued anew, with the same key,
-// when it has less than 30 days left or lacks one of hosts. One that somebody
-// else has signed is used as it is.
+// Server says where a TLS server's key and certificate are, and where the CA
+// of its clients is.
+type Server struct {
+	// Dir is the state directory. The key is in Dir/tls.key (ECDSA P-256, mode
+	// 0600), the certificate in Dir/tls.crt; both are made when there are none.
+	// The certificate is signed by the CA in Dir where there is one, else by its
+	// own key, and is issued anew, with the same key, when it has less than 30
+	// days left or lacks one of Hosts. One that somebody else has signed is used
+	// as it is.
+	Dir   string
+	Hosts []string // names and addresses; none: localhost
+	// CertFile and KeyFile, both or none, are a certificate and a key of
+	// somebody else, used in the place of those in Dir.
+	CertFile, KeyFile string
+	// Log takes a line about files that have changed and cannot be used; nil:
+	// dropped.
+	Log func(format string, args ...any)
+}
+
+// ServerTLS is the configuration of a server with what is in dir.
+func ServerTLS(dir string, hosts []string) (*tls.Config, error) {
+	return Server{Dir: dir, Hosts: hosts}.Config()
+}
+
+// Config returns the configuration of a TLS server. The certificate is renewed,
+// and files that change are read again, while it is in use.
+//
+// A client may come with a certificate: then it must be from the CA in
+// Dir/ca.crt, made for clients, in its time and not revoked, as the files are
+// at that moment; VerifyConnection can be asked again later.
 //
 // TLS 1.3 only, without session tickets: a resumed session would outlive the
 // withdrawal of a client's certificate.
-func ServerTLS(dir string, hosts []string) (*tls.Config, error) {
-	keyPath, certPath := filepath.Join(dir, tlsKeyFile), filepath.Join(dir, tlsCertFile)
-	key, err := tlsKey(keyPath, certPath)
+func (s Server) Config() (*tls.Config, error) {
+	own, err := newPair(s)
 	if err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	chain, leaf, err := certificate(certPath, key, names(hosts))
-	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
-	}
+	trusted := &clients{dir: s.Dir}
 	return &tls.Config{
-		Certificates:           []tls.Certificate{{Certificate: chain, PrivateKey: key, Leaf: leaf}},
+		GetCertificate:         own.get,
 		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true,
+		ClientAuth:             tls.RequestClientCert, // judged by VerifyConnection
+		VerifyConnection:       trusted.verify,
 	}, nil
+}
+
+// Leaf is the certificate that a server with that configuration shows now.
+func Leaf(cfg *tls.Config) (*x509.Certificate, error) {
+	cert, err := cfg.GetCertificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		return nil, err
+	}
+	return cert.Leaf, nil
 }
 
 // TLSFingerprint is the SHA-256 of the certificate's public key
@@ -107,13 +136,4 @@ func createTLSKey(path string) (*ecdsa.PrivateKey, error) {
 		return loadTLSKey(path) // another process was first
 	}
 	return key, err
-}
-
-// certificate returns the chain in the file if it serves, else a new one.
-func certificate(path string, key *ecdsa.PrivateKey, hosts []string) ([][]byte, *x509.Certificate, error) {
-	chain, leaf, err := loadCertificate(path, key)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && stale(leaf, hosts, time.Now()) {
-		return issue(path, key, hosts)
-	}
-	return chain, leaf, err
 }

@@ -23,7 +23,21 @@ func serverTLS(t *testing.T, dir string, hosts ...string) (*tls.Config, *x509.Ce
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cfg, cfg.Certificates[0].Leaf
+	leaf, err := Leaf(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg, leaf
+}
+
+// shown is what the server shows to a client.
+func shown(t *testing.T, cfg *tls.Config) *tls.Certificate {
+	t.Helper()
+	cert, err := cfg.GetCertificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }
 
 func TestServerTLSIsKept(t *testing.T) {
@@ -180,7 +194,7 @@ func TestServerTLSHalf(t *testing.T) {
 func TestServerTLSKeepsForeign(t *testing.T) {
 	dir := t.TempDir()
 	cfg, _ := serverTLS(t, dir)
-	key, ok := cfg.Certificates[0].PrivateKey.(*ecdsa.PrivateKey)
+	key, ok := shown(t, cfg).PrivateKey.(*ecdsa.PrivateKey)
 	if !ok {
 		t.Fatal("no ECDSA key")
 	}
@@ -198,8 +212,8 @@ func TestServerTLSKeepsForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg, leaf := serverTLS(t, dir, "new.example")
-	if string(leaf.Raw) != string(der) || len(cfg.Certificates[0].Certificate) != 2 {
-		t.Errorf("served %v with a chain of %d", leaf.DNSNames, len(cfg.Certificates[0].Certificate))
+	if string(leaf.Raw) != string(der) || len(shown(t, cfg).Certificate) != 2 {
+		t.Errorf("served %v with a chain of %d", leaf.DNSNames, len(shown(t, cfg).Certificate))
 	}
 }
 

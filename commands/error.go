@@ -28,7 +28,7 @@ var statuses = []struct {
 	{StatusOK, "done"},
 	{StatusFailed, "failed, also in part: each failure is named on standard error"},
 	{StatusUsage, "wrong usage, or a line that cannot be parsed; nothing ran"},
-	{StatusDenied, "denied: the user's role does not suffice"},
+	{StatusDenied, "denied: the user's role, or what he is limited to, does not suffice"},
 	{StatusTimeout, "timed out"},
 	{StatusUnknown, "no such command"},
 	{StatusCancelled, "cancelled"},

@@ -26,6 +26,9 @@ func help(_ context.Context, call *Call) error {
 		if !call.Role.may(c.Role) {
 			return denied(c, call.Role)
 		}
+		if !r.limits.shows(c) {
+			return outside(strings.Fields(c.Name))
+		}
 		return call.helpOn([]*Command{c})
 	}
 	if family := r.family(words[0], call.Role); len(words) == 1 && len(family) > 0 {
@@ -65,7 +68,7 @@ func (c *Call) helpAll() error {
 func (c *Call) apartTable() string {
 	rows := [][]string{{"What starts what again"}}
 	for _, row := range apart {
-		if command, _ := c.registry.Lookup(strings.Fields(row[0])); command != nil && c.Role.may(command.Role) {
+		if command, _ := c.registry.Lookup(strings.Fields(row[0])); command != nil && c.registry.shows(c.Role, command) {
 			rows = append(rows, []string{"  " + row[0], row[1]})
 		}
 	}

@@ -12,6 +12,7 @@ type Registry struct {
 	list   []*Command // in order of registration
 	byName map[[2]string]*Command
 	groups map[string]bool // first words of names of two
+	limits Limits
 }
 
 // NewRegistry makes a registry of the built-in commands and those of the
@@ -130,13 +131,17 @@ func (r *Registry) Lookup(args []string) (*Command, []string) {
 	return nil, args
 }
 
-// Visible returns the commands that role may run, in order of registration.
+// Visible returns the commands that role may run within the registry's limits,
+// in order of registration.
 func (r *Registry) Visible(role Role) []*Command {
 	var list []*Command
 	for _, c := range r.list {
-		if role.may(c.Role) {
+		if r.shows(role, c) {
 			list = append(list, c)
 		}
 	}
 	return list
 }
+
+// shows reports whether a user of that role may know of c.
+func (r *Registry) shows(role Role, c *Command) bool { return role.may(c.Role) && r.limits.shows(c) }

@@ -3,6 +3,7 @@ package commands
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -34,7 +35,8 @@ type Invocation struct {
 	// all words as they were typed, its name among them; an error refuses it.
 	// This is the place of the audit log. May be nil.
 	Before func(name string, args []string) error
-	// Denied is called in the place of Before when the role does not suffice.
+	// Denied is called in the place of Before when the role or the limits do not
+	// suffice.
 	// May be nil.
 	Denied func(name string, args []string)
 	// Panicked is called with what a command panicked with and its stack; value
@@ -103,12 +105,18 @@ func (r *Registry) run(ctx context.Context, in Invocation, words []string) error
 		}
 		return denied(command, in.Role)
 	}
+	args, json, help := takeGlobal(args)
+	if err := r.limits.check(command, args, help); err != nil {
+		if isDenied(err) && in.Denied != nil {
+			in.Denied(command.Name, words)
+		}
+		return err
+	}
 	if in.Before != nil {
 		if err := in.Before(command.Name, words); err != nil {
 			return fmt.Errorf("%s: %w", command.Name, err)
 		}
 	}
-	args, json, help := takeGlobal(args)
 	out := &output{w: in.Out}
 	call := in.call(ctx, out, json)
 	call.registry, call.Args = r, append([]string{command.Name}, args...)
@@ -141,6 +149,11 @@ func (r *Registry) strange(in Invocation, words []string) error {
 		return in.call(context.Background(), in.Out, json).helpOn(family)
 	}
 	return r.unknown(bare, in.Role)
+}
+
+func isDenied(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == StatusDenied
 }
 
 func denied(c *Command, role Role) *Error {

@@ -19,7 +19,7 @@ import (
 // script, a terminal, the TLS line shell. Every command that there is, as every
 // role, in every way, comes to the same end; --help keeps the allowed ones from
 // doing anything.
-func TestD1_role_matrix(t *testing.T) {
+func TestD1_every_way_in(t *testing.T) {
 	f := start(t, Config{})
 	f.users.set(users.User{Name: "otto", Role: "operator", Password: cheapHash("operate")})
 	for _, who := range []struct {

@@ -39,6 +39,7 @@ type channel struct {
 	pty     *ptyRequest // nil: none
 	exec    bool
 	command string // of exec
+	asked   string // what a forced command took the place of
 
 	envs       int
 	started    bool
@@ -127,7 +128,21 @@ func (c *channel) filter(in <-chan *gossh.Request, out chan<- *gossh.Request) {
 // take looks at one request and reports whether gliderlabs may have it. What
 // it may not have has been answered.
 func (c *channel) take(req *gossh.Request) bool {
-	pass, answer := false, false
+	var pass, answer bool
+	if c.forces(req) {
+		pass = c.takeForced(req)
+	} else {
+		pass, answer = c.takeAsked(req)
+	}
+	if !pass {
+		_ = req.Reply(answer, nil) // an error ends the loop of requests by itself
+	}
+	return pass
+}
+
+// takeAsked looks at a request where the key runs no command of its own. What
+// is not passed on is answered with answer.
+func (c *channel) takeAsked(req *gossh.Request) (pass, answer bool) {
 	switch req.Type {
 	case "pty-req":
 		pass = c.takePty(req)
@@ -144,15 +159,12 @@ func (c *channel) take(req *gossh.Request) bool {
 	case "signal":
 		answer = c.takeSignal(req.Payload)
 	}
-	if !pass {
-		_ = req.Reply(answer, nil) // an error ends the loop of requests by itself
-	}
-	return pass
+	return pass, answer
 }
 
 func (c *channel) takePty(req *gossh.Request) bool {
 	pty, ok := parsePty(req.Payload)
-	if !ok || c.pty != nil || c.started {
+	if !ok || c.pty != nil || c.started || c.rights().NoPty {
 		return false
 	}
 	c.pty = &pty

@@ -27,6 +27,13 @@ type Config struct {
 	PasswordHash string
 	// TLSUser is who logs in by password in the TLS line shell; empty: admin.
 	TLSUser string
+	// TLSCert and TLSKey, both or none, are files in PEM form: one's own
+	// certificate, read again when it changes. None: one is made and renewed in
+	// the state directory.
+	TLSCert, TLSKey string
+	// TLSNames are the names and addresses for which that one is made, beside
+	// Host.
+	TLSNames []string
 	// Commands are the application's own. They start no programs: the kernel
 	// refuses that to a shell worker. What needs one is a handler of a pool,
 	// asked by Call.
@@ -102,7 +109,11 @@ type Host struct {
 
 	HostKeys []gossh.Signer // at least one; one ed25519 key is best
 	// TLS is the server's certificate. It should demand TLS 1.3 and have
-	// session tickets off; New sets both. Nil: no TLS line shell.
+	// session tickets off; New sets both. Nil: no TLS line shell. Clients are
+	// asked for a certificate if its ClientAuth says so and VerifyConnection
+	// is there to judge it: at the handshake and, for the sessions that it
+	// opened, every second and before each command. GetConfigForClient is not
+	// used.
 	TLS *tls.Config
 	// Users is who may log in beside Config.PasswordHash; nil: nobody.
 	Users Users

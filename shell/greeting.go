@@ -2,7 +2,6 @@ package shell
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"strings"
 	"time"
@@ -71,16 +70,4 @@ func summary(status control.Status) string {
 		text += fmt.Sprintf(", %d silent", silent)
 	}
 	return text
-}
-
-// strictTLS returns a copy with what must not be forgotten: TLS 1.3, and no
-// tickets, with which a session outlives a change of the configuration.
-func strictTLS(cfg *tls.Config) *tls.Config {
-	if cfg == nil {
-		return nil
-	}
-	cfg = cfg.Clone()
-	cfg.MinVersion = tls.VersionTLS13
-	cfg.SessionTicketsDisabled = true
-	return cfg
 }

@@ -18,6 +18,7 @@ func (s *Server) handle(gs gliderssh.Session) {
 		ch.conn.end(errRefused)
 		return
 	}
+	who.asked = ch.asked
 	sess := s.newSession(ch.conn, "ssh", ch.conn.RemoteAddr().String(), who, ch.ctx, ch.interrupts)
 	defer sess.close()
 	ch.exit(ch.serve(sess))

@@ -1,12 +1,9 @@
 package shell
 
 import (
-	"bytes"
 	"context"
-	"crypto/rsa"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	gliderssh "github.com/gliderlabs/ssh"
@@ -20,7 +17,6 @@ const (
 	maxAuthTries = 20 // x/crypto counts refused key offers, too
 	maxPasswords = 3  // per connection
 	maxPassword  = 1024
-	minRSABits   = 3072
 	// farewell is how long a connection that may not try again lives on, so
 	// that its client reads why.
 	farewell = 500 * time.Millisecond
@@ -31,17 +27,6 @@ var (
 	errTries       = errors.New("too many wrong passwords")
 	errNameChanged = errors.New("user name changed during login")
 )
-
-// identity is who has logged in, and by what.
-type identity struct {
-	name string
-	key  string // fingerprint of the key; empty: by password
-	blob string // the key as it stands in a line of authorized_keys
-}
-
-// identityKey is where an identity lies in Permissions.ExtraData, the only
-// place that it is read from.
-type identityKey struct{}
 
 // loginState is one connection's way to its identity. All callbacks of one
 // connection are called one after the other.
@@ -114,18 +99,18 @@ func (l *loginState) password(meta gossh.ConnMetadata, password []byte) (*gossh.
 		l.conn.end(errTries)
 		return nil, errTries
 	}
-	ok, err := l.conn.checkPassword(l.name, password)
+	hash, err := l.conn.checkPassword(l.name, password)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
+	if hash == "" {
 		l.passwords++
 		if l.passwords == maxPasswords {
 			l.conn.login.Reset(farewell)
 		}
 		return nil, errRefused
 	}
-	l.proved = identity{name: l.name}
+	l.proved = identity{name: l.name, hash: hash}
 	return l.proved.permissions(), nil
 }
 
@@ -135,18 +120,21 @@ func (l *loginState) offered(meta gossh.ConnMetadata, key gossh.PublicKey) (*gos
 	if err := l.remember(meta); err != nil {
 		return nil, err
 	}
-	user, ok := l.conn.srv.lookup(l.name)
-	if !ok || !hasKey(user, key) {
-		return nil, errRefused
+	id, err := l.conn.srv.identify(l.name, addrOf(l.conn), key)
+	if err != nil {
+		return nil, err
 	}
-	id := identity{name: l.name, key: gossh.FingerprintSHA256(key), blob: keyBlob(key)}
 	return id.permissions(), nil
 }
 
-// verified is called once the client has signed with the key.
-func (l *loginState) verified(_ gossh.ConnMetadata, _ gossh.PublicKey, perms *gossh.Permissions, _ string) (*gossh.Permissions, error) {
+// verified is called once the client has signed with the key. What the key may
+// is looked at again: it may have been offered a while ago.
+func (l *loginState) verified(meta gossh.ConnMetadata, _ gossh.PublicKey, perms *gossh.Permissions, _ string) (*gossh.Permissions, error) {
 	id, ok := identityOf(perms)
-	if !ok {
+	if !ok || id.name != meta.User() {
+		return nil, errRefused
+	}
+	if _, ok := l.conn.srv.still(id); !ok {
 		return nil, errRefused
 	}
 	l.proved = id
@@ -160,7 +148,7 @@ func (l *loginState) log(meta gossh.ConnMetadata, method string, err error) {
 		return // the log has had enough of it
 	case err == nil:
 		l.conn.loggedIn()
-		r.Event, r.Key, r.Reason = audit.EventLogin, l.proved.key, method
+		r.Event, r.Key, r.Reason = audit.EventLogin, l.proved.key, l.proved.reason(method)
 	case method == "password" || errors.Is(err, errNameChanged):
 		r.Event, r.Reason = audit.EventRefused, method+": "+err.Error()
 		if method == "password" {
@@ -170,29 +158,20 @@ func (l *loginState) log(meta gossh.ConnMetadata, method string, err error) {
 			l.blamed = true
 			l.conn.slot.penalize(penaltyAuthFail)
 		}
+	case l.conn.worthTelling(err):
+		r.Event, r.Reason = audit.EventRefused, method+": "+err.Error()
 	default:
 		return // "none" and keys that do not fit are how clients feel their way
 	}
 	_ = l.conn.srv.audit(r) // said in the log; a login without a record may not run admin commands
 }
 
-func (id identity) permissions() *gossh.Permissions {
-	return &gossh.Permissions{ExtraData: map[any]any{identityKey{}: id}}
-}
-
-func identityOf(perms *gossh.Permissions) (identity, bool) {
-	if perms == nil {
-		return identity{}, false
-	}
-	id, ok := perms.ExtraData[identityKey{}].(identity)
-	return id, ok
-}
-
-// checkPassword tells whether password is the user's. A hash of the same cost
+// checkPassword returns the user's hash if password is the one that it was made
+// of, and nothing if it is not. A hash of the same cost
 // is computed whether or not there is such a user and whether or not he has a
 // password, so that the time tells nothing; one at a time for each source,
 // and few at a time for all, because each takes 19 MiB.
-func (c *conn) checkPassword(name string, password []byte) (bool, error) {
+func (c *conn) checkPassword(name string, password []byte) (string, error) {
 	user, known := c.srv.lookup(name)
 	hash := user.Password
 	if !known || hash == "" {
@@ -203,15 +182,18 @@ func (c *conn) checkPassword(name string, password []byte) (bool, error) {
 	}
 	free, err := c.hashTurn(c.ctx)
 	if err != nil {
-		return false, fmt.Errorf("wait to check a password: %w", err)
+		return "", fmt.Errorf("wait to check a password: %w", err)
 	}
 	defer free()
 	ok, err := users.Verify(hash, string(password))
 	if err != nil {
 		c.srv.logf("password of %s: %v", audit.Quote(name), err)
-		return false, nil
+		return "", nil
 	}
-	return ok && known, nil
+	if !ok || !known {
+		return "", nil
+	}
+	return hash, nil
 }
 
 // hashTurn waits until this source and this process may compute a hash.
@@ -234,51 +216,6 @@ func enterGate(ctx context.Context, gate chan<- struct{}) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// hasKey reports whether key stands among the user's lines. A line with an
-// option counts for nothing: an option that is not enforced would be a hole.
-func hasKey(user users.User, key gossh.PublicKey) bool {
-	if _, isCert := key.(*gossh.Certificate); isCert || weakRSA(key) {
-		return false
-	}
-	want := key.Marshal()
-	for _, line := range user.Keys {
-		have, _, options, _, err := gossh.ParseAuthorizedKey([]byte(line))
-		if err == nil && len(options) == 0 && bytes.Equal(have.Marshal(), want) {
-			return true
-		}
-	}
-	return false
-}
-
-func weakRSA(key gossh.PublicKey) bool {
-	crypto, ok := key.(gossh.CryptoPublicKey)
-	if !ok {
-		return false
-	}
-	r, ok := crypto.CryptoPublicKey().(*rsa.PublicKey)
-	return ok && r.N.BitLen() < minRSABits
-}
-
-// keyBlob is the part of an authorized_keys line that is the key itself.
-func keyBlob(key gossh.PublicKey) string {
-	return strings.TrimSpace(string(gossh.MarshalAuthorizedKey(key)))
-}
-
-// still reports whether an identity holds: the user is there, and so is the
-// key that he came with.
-func (s *Server) still(id identity) (users.User, bool) {
-	user, ok := s.lookup(id.name)
-	if !ok || id.blob == "" {
-		return user, ok
-	}
-	for _, line := range user.Keys {
-		if strings.Contains(line, id.blob) {
-			return user, true
-		}
-	}
-	return user, false
 }
 
 // newGlider returns the gliderlabs server behind the filter: nothing of its

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +54,7 @@ func newSigner(t testing.TB) gossh.Signer {
 type fakeUsers struct {
 	mu sync.Mutex
 	m  map[string]users.User
+	ca users.CA
 }
 
 func (f *fakeUsers) Lookup(name string) (users.User, bool) {
@@ -138,6 +140,7 @@ type fixture struct {
 	causes  chan error    // why "wait" ended
 	release chan struct{} // closed: "stuck" ends
 	logs    *lockedBuffer
+	judge   atomic.Pointer[error] // what is said of clients' certificates
 }
 
 type lockedBuffer struct {
@@ -172,7 +175,7 @@ func start(t testing.TB, cfg Config) *fixture {
 	f.users.set(users.User{Name: "viola", Role: "operator", Keys: []string{authorizedKey(f.viola) + " viola"}})
 	cfg.Commands = append(f.commands(), cfg.Commands...)
 	srv, err := New(cfg, Host{
-		Name: "hello", Version: "0.1.0", HostKeys: []gossh.Signer{f.key}, TLS: testTLS(t),
+		Name: "hello", Version: "0.1.0", HostKeys: []gossh.Signer{f.key}, TLS: f.judging(testTLS(t)),
 		Users: f.users, Local: f.local, Audit: f.audit.append,
 		Control: func(string) control.Control { return fakeControl{} },
 		Log:     func(format string, args ...any) { fmt.Fprintf(f.logs, format+"\n", args...) },

@@ -140,7 +140,7 @@ func (s *session) abandon(g *gate) bool {
 // invoke runs the command and writes what the audit log wants to know.
 func (s *session) invoke(ctx context.Context, q request, role commands.Role) int {
 	r := run{session: s, began: time.Now(), role: role, err: q.err}
-	status := s.srv.registry.Run(ctx, commands.Invocation{
+	status := s.commands().Run(ctx, commands.Invocation{
 		Line: q.line, Args: q.args, User: s.who.name, Role: role,
 		Control: s.srv.host.Control(s.who.name),
 		Out:     q.out, Err: q.err, Mode: q.mode, Width: q.width, Prefix: q.prefix,

@@ -110,6 +110,18 @@ func (s *session) role() (role commands.Role, ok bool) {
 	return role, err == nil
 }
 
+// commands are those that there are for the user now, within his limits.
+func (s *session) commands() *commands.Registry {
+	if s.local() {
+		return s.srv.registry
+	}
+	user, ok := s.srv.lookup(s.who.name)
+	if !ok {
+		user.Deny = []string{"*"} // gone since the role was looked up
+	}
+	return s.srv.registry.Limit(commands.ParseLimits(user.Allow, user.Deny))
+}
+
 func (s *session) prompt() string { return s.who.name + "@" + s.srv.host.Name + "> " }
 
 // output is the way to the client: a write that takes longer than
@@ -137,6 +149,6 @@ func (o *output) Write(p []byte) (int, error) {
 func (s *session) record(e Event) Record {
 	return Record{
 		Event: e, Via: s.via, Session: s.id, User: audit.Quote(s.who.name),
-		Key: s.who.key, From: s.from,
+		Key: s.who.key, From: s.from, Asked: s.who.asked,
 	}
 }

@@ -205,7 +205,7 @@ func (t *terminal) complete(line string, pos int, key rune) (string, int, bool) 
 		return line, pos, true
 	}
 	typed, rest := line[:pos], line[pos:]
-	found := t.sess.srv.registry.Complete(typed, role)
+	found := t.sess.commands().Complete(typed, role)
 	switch len(found) {
 	case 0:
 		return line, pos, true

@@ -2,7 +2,10 @@ package shell
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +24,7 @@ type lineShell struct {
 	tls  *tls.Conn
 	out  io.Writer
 	in   *lines
+	who  identity
 
 	gone context.Context
 	hang context.CancelCauseFunc
@@ -65,9 +69,50 @@ func (r hangupReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// login asks for the password, three times at most.
+// login takes a client's certificate, which the handshake has verified, or asks
+// for the password.
 func (sh *lineShell) login() bool {
-	name := sh.srv.cfg.TLSUser
+	if state := sh.tls.ConnectionState(); len(state.PeerCertificates) > 0 {
+		return sh.loginByCertificate(&state)
+	}
+	return sh.loginByPassword()
+}
+
+// loginByCertificate lets in the user whom the certificate names, without a
+// password; nobody else is asked for one.
+func (sh *lineShell) loginByCertificate(state *tls.ConnectionState) bool {
+	leaf := state.PeerCertificates[0]
+	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
+	sh.who = identity{
+		name: holder(leaf), addr: addrOf(sh.conn), peer: state,
+		key: "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]),
+	}
+	sh.srv.reloadUsers()
+	r := sh.record(audit.EventLogin, sh.who.reason(""))
+	r.Key = sh.who.key
+	if _, ok := sh.srv.still(sh.who); ok {
+		_ = sh.srv.audit(r) // said in the log; admin commands are refused without one
+		return true
+	}
+	r.Event, r.Reason = audit.EventRefused, r.Reason+": "+errRefused.Error()
+	sh.conn.refused.Store(true)
+	_ = sh.srv.audit(r) // nobody is let in
+	fmt.Fprintln(sh.out, "Permission denied.")
+	return false
+}
+
+// holder is the user whom a certificate names: its common name, or, where it
+// has none, its only DNS name.
+func holder(cert *x509.Certificate) string {
+	if cert.Subject.CommonName == "" && len(cert.DNSNames) == 1 {
+		return cert.DNSNames[0]
+	}
+	return cert.Subject.CommonName
+}
+
+// loginByPassword asks for the password, three times at most.
+func (sh *lineShell) loginByPassword() bool {
+	sh.who = identity{name: sh.srv.cfg.TLSUser, addr: addrOf(sh.conn)}
 	for try := range maxPasswords {
 		if _, err := io.WriteString(sh.out, "Password: "); err != nil {
 			return false
@@ -77,18 +122,17 @@ func (sh *lineShell) login() bool {
 			return false
 		}
 		sh.conn.srv.reloadUsers()
-		ok, err := sh.conn.checkPassword(name, []byte(password))
+		hash, err := sh.conn.checkPassword(sh.who.name, []byte(password))
 		if err != nil {
 			return false
 		}
-		r := Record{Event: audit.EventLogin, Via: "tls", User: audit.Quote(name), From: sh.conn.RemoteAddr().String(), Reason: "password"}
-		if ok {
-			_ = sh.srv.audit(r) // said in the log; admin commands are refused without one
+		if hash != "" {
+			sh.who.hash = hash
+			_ = sh.srv.audit(sh.record(audit.EventLogin, "password")) // said in the log; admin commands are refused without one
 			return true
 		}
-		r.Event, r.Reason = audit.EventRefused, "password: "+errRefused.Error()
-		_ = sh.srv.audit(r) // nobody is let in
-		sh.srv.failedLogin(sh.conn, name)
+		_ = sh.srv.audit(sh.record(audit.EventRefused, "password: "+errRefused.Error())) // nobody is let in
+		sh.srv.failedLogin(sh.conn, sh.who.name)
 		if try == 0 {
 			sh.conn.slot.penalize(penaltyAuthFail)
 		}
@@ -97,9 +141,13 @@ func (sh *lineShell) login() bool {
 	return false
 }
 
+func (sh *lineShell) record(e Event, reason string) Record {
+	return Record{Event: e, Via: "tls", User: audit.Quote(sh.who.name), From: sh.conn.RemoteAddr().String(), Reason: reason}
+}
+
 // serve runs lines until the peer leaves.
 func (sh *lineShell) serve() {
-	who := identity{name: sh.srv.cfg.TLSUser}
+	who := sh.who
 	sess := sh.srv.newSession(sh.conn, "tls", sh.conn.RemoteAddr().String(), who, sh.gone, nil)
 	defer sess.close()
 	defer sh.bye()
@@ -156,4 +204,21 @@ func (sh *lineShell) bye() {
 			return
 		}
 	}
+}
+
+// strictTLS returns a copy with what must not be forgotten: TLS 1.3, no
+// tickets, with which a session outlives a change of the configuration, and no
+// certificate that nobody judges.
+func strictTLS(cfg *tls.Config) *tls.Config {
+	if cfg == nil {
+		return nil
+	}
+	cfg = cfg.Clone()
+	cfg.MinVersion = tls.VersionTLS13
+	cfg.SessionTicketsDisabled = true
+	cfg.GetConfigForClient = nil
+	if cfg.VerifyConnection == nil {
+		cfg.ClientAuth = tls.NoClientCert
+	}
+	return cfg
 }

@@ -46,9 +46,9 @@ type tlsTerm struct {
 	r    *bufio.Reader
 }
 
-func (f *fixture) tls() *tlsTerm {
+func (f *fixture) tls(certs ...tls.Certificate) *tlsTerm {
 	f.t.Helper()
-	conn := tls.Client(f.tcp(), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
+	conn := tls.Client(f.tcp(), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12, Certificates: certs})
 	f.t.Cleanup(func() { conn.Close() })
 	return &tlsTerm{t: f.t, conn: conn, r: bufio.NewReader(conn)}
 }

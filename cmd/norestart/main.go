@@ -36,6 +36,8 @@ func subcommands() []func(streams) *cobra.Command {
 		ctlCommand,
 		stopCommand,
 		userCommand,
+		certCommand,
+		hostkeyCommand,
 		versionCommand,
 	}
 }

@@ -21,13 +21,16 @@ const (
 	initialPassword = "initial-password"
 )
 
+// checkKey knows what a public key is.
+var checkKey users.CheckKey = certs.CheckAuthorizedKey
+
 func userCommand(std streams) *cobra.Command {
 	cmd := group("user", "Manage who may log in to a cluster")
 	cmd.Long = `Manage who may log in to a cluster: the file users.toml in its state directory.
 
 A running cluster takes a change within a second. The cluster is the only one
 there is, or the one that --name or --dir names.`
-	cmd.AddCommand(addCommand(std), passwdCommand(std), delCommand(std), listCommand(std), hashCommand(std))
+	cmd.AddCommand(addCommand(std), passwdCommand(std), delCommand(std), listCommand(std), keyCommand(std), hashCommand(std))
 	return cmd
 }
 
@@ -68,7 +71,7 @@ func (p *place) prepare() (string, error) {
 // edit changes the users in a state directory. When it changes the first
 // administrator, the password that was made up is void, and its file goes.
 func edit(state, name string, change func(*users.File) error) error {
-	if err := users.Edit(filepath.Join(state, users.FileName), certs.CheckAuthorizedKey, change); err != nil {
+	if err := users.Edit(filepath.Join(state, users.FileName), checkKey, change); err != nil {
 		return err
 	}
 	if name != firstUser {
@@ -102,7 +105,7 @@ func passwd(std streams, p *place, name string) error {
 	}
 	// Looked up before anybody types a password for nothing.
 	path := filepath.Join(state, users.FileName)
-	file, err := users.Read(path, certs.CheckAuthorizedKey)
+	file, err := users.Read(path, checkKey)
 	if err != nil {
 		return err
 	}

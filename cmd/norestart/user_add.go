@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/norestart/norestart/certs"
 	"github.com/norestart/norestart/internal/users"
 )
 
@@ -24,12 +23,14 @@ type addition struct {
 	role       string
 	keys       []string // files
 	noPassword bool
+
+	allow, deny []string
 }
 
 func addCommand(std streams) *cobra.Command {
 	var a addition
 	cmd := &cobra.Command{
-		Use:   "add NAME --role ROLE [--key FILE|-]… [--no-password] [--name CLUSTER | --dir DIR]",
+		Use:   "add NAME --role ROLE [--key FILE|-]… [--no-password] [--allow PATTERN]… [--deny PATTERN]… [--name CLUSTER | --dir DIR]",
 		Short: "Add a user",
 		Long: `Add a user.
 
@@ -37,9 +38,14 @@ func addCommand(std streams) *cobra.Command {
 
 Roles: viewer (looks), operator (changes the pools), admin (everything). A file
 of keys has one public key a line, as in ~/.ssh/authorized_keys; - is standard
-input. With --name or --dir the cluster need not have been started yet.`,
+input. With --name or --dir the cluster need not have been started yet.
+
+With --allow the user may run only what is named, with --deny not what is named,
+of that which his role lets him: "worker info *", "scale web *", "stop". A word
+* stands for any words; flags are not counted.`,
 		Example: `  norestart user add viola --role operator
-  norestart user add ci --role viewer --key ci.pub --no-password`,
+  norestart user add ci --role viewer --key ci.pub --no-password
+  norestart user add deploy --role operator --key deploy.pub --no-password --allow "reload web"`,
 		Args:                  exact("NAME"),
 		DisableFlagsInUseLine: true,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -50,6 +56,8 @@ input. With --name or --dir the cluster need not have been started yet.`,
 	cmd.Flags().StringVar(&a.role, "role", "", "viewer, operator or admin")
 	cmd.Flags().StringArrayVar(&a.keys, "key", nil, "file of public keys; may be repeated")
 	cmd.Flags().BoolVar(&a.noPassword, "no-password", false, "log in by key only")
+	cmd.Flags().StringArrayVar(&a.allow, "allow", nil, "the only commands that the user may run; may be repeated")
+	cmd.Flags().StringArrayVar(&a.deny, "deny", nil, "commands that the user may not run; may be repeated")
 	a.flags(cmd)
 	return cmd
 }
@@ -58,7 +66,7 @@ func (a *addition) run(std streams) error {
 	if err := a.check(); err != nil {
 		return usage(err)
 	}
-	user := users.User{Name: a.name, Role: a.role}
+	user := users.User{Name: a.name, Role: a.role, Allow: a.allow, Deny: a.deny}
 	for _, name := range a.keys {
 		keys, err := readKeys(std, name)
 		if err != nil {
@@ -96,6 +104,12 @@ func (a *addition) check() error {
 	if err := users.CheckRole(a.role); err != nil {
 		return err
 	}
+	if err := users.CheckPatterns(a.allow); err != nil {
+		return fmt.Errorf("--allow: %w", err)
+	}
+	if err := users.CheckPatterns(a.deny); err != nil {
+		return fmt.Errorf("--deny: %w", err)
+	}
 	switch {
 	case a.noPassword && len(a.keys) == 0:
 		return errors.New("--no-password without --key: nobody could log in")
@@ -109,7 +123,7 @@ func (a *addition) check() error {
 // nothing.
 func (a *addition) vacant(state string) error {
 	path := filepath.Join(state, users.FileName)
-	file, err := users.Read(path, certs.CheckAuthorizedKey)
+	file, err := users.Read(path, checkKey)
 	if err != nil {
 		return err
 	}
@@ -141,7 +155,7 @@ func readKeys(std streams, name string) (keys []string, err error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		if err := certs.CheckAuthorizedKey(line); err != nil {
+		if err := checkKey.Line(line); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
 		}
 		keys = append(keys, line)

@@ -25,12 +25,15 @@ type listedUser struct {
 	Role     string      `json:"role"`
 	Password string      `json:"password"` // kind of the hash, empty without one
 	Keys     []listedKey `json:"keys"`
+	Allow    []string    `json:"allow"` // empty: all that the role lets the user run
+	Deny     []string    `json:"deny"`
 }
 
 type listedKey struct {
 	Type        string `json:"type"`
 	Fingerprint string `json:"fingerprint"`
 	Comment     string `json:"comment"`
+	Options     string `json:"options"` // as written before the key
 }
 
 func listCommand(std streams) *cobra.Command {
@@ -55,7 +58,7 @@ func list(w io.Writer, p *place, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	file, err := users.Read(filepath.Join(state, users.FileName), certs.CheckAuthorizedKey)
+	file, err := users.Read(filepath.Join(state, users.FileName), checkKey)
 	if err != nil {
 		return err
 	}
@@ -74,15 +77,31 @@ func list(w io.Writer, p *place, asJSON bool) error {
 }
 
 func listUser(u users.User) (listedUser, error) {
-	l := listedUser{Name: u.Name, Role: u.Role, Password: kindOf(u.Password), Keys: []listedKey{}}
+	l := listedUser{
+		Name: u.Name, Role: u.Role, Password: kindOf(u.Password), Keys: []listedKey{},
+		Allow: append([]string{}, u.Allow...), Deny: append([]string{}, u.Deny...),
+	}
 	for _, line := range u.Keys {
-		key, comment, err := certs.ParseAuthorizedKey(line)
+		key, err := listKey(line)
 		if err != nil {
 			return l, err
 		}
-		l.Keys = append(l.Keys, listedKey{Type: key.Type(), Fingerprint: certs.Fingerprint(key), Comment: comment})
+		l.Keys = append(l.Keys, key)
 	}
 	return l, nil
+}
+
+func listKey(line string) (listedKey, error) {
+	parsed, err := users.ParseKey(line)
+	if err != nil {
+		return listedKey{}, err
+	}
+	key, comment, err := certs.ParseAuthorizedKey(parsed.Bare)
+	if err != nil {
+		return listedKey{}, err
+	}
+	options := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(line), parsed.Bare))
+	return listedKey{Type: key.Type(), Fingerprint: certs.Fingerprint(key), Comment: comment, Options: options}, nil
 }
 
 // kindOf names the kind of a hash that has been checked.
@@ -99,13 +118,21 @@ func kindOf(hash string) string {
 
 func (l listing) print(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tROLE\tPASSWORD\tKEYS")
+	fmt.Fprintln(table, "NAME\tROLE\tPASSWORD\tKEYS\tALLOW\tDENY")
 	for _, u := range l.Users {
 		password := u.Password
 		if password == "" {
 			password = "none"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\n", u.Name, u.Role, password, len(u.Keys))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", u.Name, u.Role, password, len(u.Keys), patterns(u.Allow), patterns(u.Deny))
 	}
 	return table.Flush()
+}
+
+// patterns are those of a list for a column; a dash: none.
+func patterns(list []string) string {
+	if len(list) == 0 {
+		return "-"
+	}
+	return strings.Join(list, ", ")
 }

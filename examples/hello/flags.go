@@ -20,6 +20,8 @@ type flags struct {
 	lostAfter   time.Duration
 	adminHost   string
 	adminPort   int
+
+	tlsCert, tlsKey string
 }
 
 // parseFlags reads the command line and ends the program with status 2 when it
@@ -32,6 +34,8 @@ func parseFlags() flags {
 	fs.StringVar(&admin, "admin", admin, "address of the admin port; port 0: any free one")
 	fs.StringVar(&workers, "workers", workers, "number of workers, or auto: one a processor")
 	fs.StringVar(&f.dir, "dir", "", "run and state directory (default: the standard places)")
+	fs.StringVar(&f.tlsCert, "tls-cert", "", "certificate of the admin port's TLS side, in PEM form (default: one is made)")
+	fs.StringVar(&f.tlsKey, "tls-key", "", "key of that certificate")
 	fs.BoolVar(&f.h2c, "h2c", false, "speak HTTP/2 without TLS, too")
 	fs.StringVar(&f.accessLog, "access-log", "", "file for a line at the beginning and at the end of each connection and request")
 	fs.DurationVar(&f.lostAfter, "lost-after", control.DefaultLostAfter, "replace a worker that has been silent for so long")

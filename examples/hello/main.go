@@ -20,7 +20,7 @@ func main() {
 			Run: web{h2c: f.h2c, accessLog: f.accessLog}.serve,
 		}},
 		Shell: &shell.Config{
-			Host: f.adminHost, Port: f.adminPort,
+			Host: f.adminHost, Port: f.adminPort, TLSCert: f.tlsCert, TLSKey: f.tlsKey,
 			Commands: []commands.Command{foo, bar, baz, flush, quit},
 		},
 	})

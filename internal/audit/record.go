@@ -18,7 +18,10 @@ type Record struct {
 	Role    string    `json:"role,omitempty"`
 	Argv    []string  `json:"argv,omitempty"`
 	// Line is what was typed, quoted, when it could not be parsed into Argv.
-	Line     string   `json:"line,omitempty"`
+	Line string `json:"line,omitempty"`
+	// Asked is what the user asked for, quoted, when his key runs another
+	// command in its place.
+	Asked    string   `json:"asked,omitempty"`
 	Status   *int     `json:"status,omitempty"`
 	Duration *float64 `json:"duration,omitempty"` // seconds
 	Reason   string   `json:"reason,omitempty"`

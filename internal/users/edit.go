@@ -3,7 +3,6 @@ package users
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -109,7 +108,7 @@ func (f *File) Remove(name string) error {
 // an inline table.
 func (f *File) replace(text, name string, want map[string]User) error {
 	next, err := Parse(f.path, text, f.check)
-	if err != nil || !maps.EqualFunc(next.users, want, equal) {
+	if err != nil || !maps.EqualFunc(next.users, want, equal) || !next.ca.equal(f.ca) {
 		return fmt.Errorf("user %s: the table in %s is not written as [user.%s] with a field a line: edit it by hand",
 			name, f.path, name)
 	}
@@ -119,7 +118,7 @@ func (f *File) replace(text, name string, want map[string]User) error {
 
 func equal(a, b User) bool {
 	return a.Name == b.Name && a.Role == b.Role && a.Password == b.Password &&
-		(len(a.Keys) == 0 && len(b.Keys) == 0 || reflect.DeepEqual(a.Keys, b.Keys))
+		slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Allow, b.Allow) && slices.Equal(a.Deny, b.Deny)
 }
 
 // split returns the lines of the file, each with its end, so that joined they
@@ -149,14 +148,21 @@ func tableOf(u User) string {
 	if u.Password != "" {
 		fmt.Fprintf(&b, "password = %s\n", quote(u.Password))
 	}
-	if len(u.Keys) > 0 {
-		b.WriteString("keys = [\n")
-		for _, key := range u.Keys {
-			fmt.Fprintf(&b, "    %s,\n", quote(key))
-		}
-		b.WriteString("]\n")
-	}
+	writeList(&b, "keys", u.Keys)
+	writeList(&b, "allow", u.Allow)
+	writeList(&b, "deny", u.Deny)
 	return b.String()
+}
+
+func writeList(b *strings.Builder, name string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "%s = [\n", name)
+	for _, item := range list {
+		fmt.Fprintf(b, "    %s,\n", quote(item))
+	}
+	b.WriteString("]\n")
 }
 
 // quote is s as a basic string of TOML. There are no control characters in

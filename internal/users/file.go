@@ -18,6 +18,7 @@ type File struct {
 	text  string
 	check CheckKey
 	users map[string]User
+	ca    CA
 	doc   *document
 	root  node
 }
@@ -31,19 +32,31 @@ func Parse(path, text string, check CheckKey) (*File, error) {
 	}
 	f := &File{path: path, text: text, check: check, users: make(map[string]User), doc: d, root: root}
 	for _, top := range d.fields(root) {
-		if top.name != "user" {
-			return nil, d.errorf(d.line(top), "unknown table or field %q: only [user.NAME] is known", top.name)
+		switch top.name {
+		case "user":
+			err = f.addUsers(top)
+		case "ssh_ca":
+			err = f.setCA(top)
+		default:
+			err = d.errorf(d.line(top), "unknown table or field %q: only [user.NAME] and [ssh_ca] are known", top.name)
 		}
-		if _, ok := top.value.(map[string]any); !ok {
-			return nil, d.errorf(d.line(top), "user: must be a table of tables, [user.NAME]")
-		}
-		for _, n := range d.fields(top) {
-			if err := f.add(n); err != nil {
-				return nil, err
-			}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return f, nil
+}
+
+func (f *File) addUsers(top node) error {
+	if _, ok := top.value.(map[string]any); !ok {
+		return f.doc.errorf(f.doc.line(top), "user: must be a table of tables, [user.NAME]")
+	}
+	for _, n := range f.doc.fields(top) {
+		if err := f.add(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Users lists the users by name.
@@ -101,32 +114,15 @@ func (u *User) set(d *document, n node, check CheckKey) error {
 			err = CheckHash(u.Password)
 		}
 	case "keys":
-		return u.setKeys(d, n, check)
+		u.Keys, err = d.lines(n, "key", check.line)
+	case "allow":
+		u.Allow, err = d.patterns(n)
+	case "deny":
+		u.Deny, err = d.patterns(n)
 	default:
 		return d.errorf(d.line(n), "user %s: unknown field %q", u.Name, n.name)
 	}
-	if err != nil {
-		return d.errorf(d.line(n), "user %s: %s: %w", u.Name, n.name, err)
-	}
-	return nil
-}
-
-func (u *User) setKeys(d *document, n node, check CheckKey) error {
-	list, ok := n.value.([]any)
-	if !ok {
-		return d.errorf(d.line(n), "user %s: keys: must be a list of strings", u.Name)
-	}
-	for i, value := range list {
-		line, err := text(value)
-		if err == nil {
-			err = check.line(line)
-		}
-		if err != nil {
-			return d.errorf(d.elementLine(n, i), "user %s: key %d: %w", u.Name, i+1, err)
-		}
-		u.Keys = append(u.Keys, line)
-	}
-	return nil
+	return d.explain(n, "user "+u.Name, err)
 }
 
 func text(value any) (string, error) {

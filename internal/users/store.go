@@ -18,11 +18,17 @@ type Store struct {
 	path    string
 	base    map[string]User
 	check   CheckKey
-	current atomic.Pointer[map[string]User] // never changed, only replaced
+	current atomic.Pointer[content] // never changed, only replaced
 
 	mu    sync.Mutex  // one reload at a time; guards what is below
 	seen  fs.FileInfo // of the file that was read last, even if refused; nil: there was none
 	fault string      // why the file could not be read, empty if it could
+}
+
+// content is what the file says, with the users of the application.
+type content struct {
+	users map[string]User
+	ca    CA
 }
 
 // Open reads the file at path. The users of base are there without it; one of
@@ -47,13 +53,16 @@ func Open(path string, base map[string]User, check CheckKey) (*Store, error) {
 
 // Lookup tells about one user.
 func (s *Store) Lookup(name string) (User, bool) {
-	u, ok := (*s.current.Load())[name]
+	u, ok := s.current.Load().users[name]
 	return u.clone(), ok
 }
 
+// CA tells whose certificates are believed.
+func (s *Store) CA() CA { return s.current.Load().ca.clone() }
+
 // Names lists the names of the users, sorted.
 func (s *Store) Names() []string {
-	return slices.Sorted(maps.Keys(*s.current.Load()))
+	return slices.Sorted(maps.Keys(s.current.Load().users))
 }
 
 // Reload reads the file again if it is another than before, and reports
@@ -70,11 +79,12 @@ func (s *Store) Reload() (changed bool, err error) {
 	if s.fault == "" && same(s.seen, info) {
 		return false, nil
 	}
-	old := *s.current.Load()
+	old := s.current.Load()
 	if err := s.load(); err != nil {
 		return false, s.refuse(info, err)
 	}
-	return !maps.EqualFunc(old, *s.current.Load(), equal), nil
+	now := s.current.Load()
+	return !maps.EqualFunc(old.users, now.users, equal) || !old.ca.equal(now.ca), nil
 }
 
 // load reads the file and takes its users.
@@ -85,7 +95,7 @@ func (s *Store) load() error {
 	}
 	users := maps.Clone(s.base)
 	maps.Copy(users, f.users)
-	s.current.Store(&users)
+	s.current.Store(&content{users, f.ca})
 	s.seen, s.fault = info, ""
 	return nil
 }

@@ -15,11 +15,15 @@ type User struct {
 	Name     string   // [a-z_][a-z0-9_.-]{0,31}
 	Role     string   // viewer, operator or admin
 	Password string   // hash in PHC form or of bcrypt; empty: no login by password
-	Keys     []string // authorized_keys lines; none: no login by key
+	Keys     []string // authorized_keys lines, see [ParseKey]; none: no login by key
+	// Allow, when not empty, are the only commands that the user may run, and
+	// Deny are those that he may not, of those that his role lets him. They
+	// are patterns as in commands.ParseLimits.
+	Allow, Deny []string
 }
 
-// CheckKey reports why a line of [User.Keys] is no public key that may log in.
-// It is injected, for this package knows no ssh; nil refuses every key.
+// CheckKey reports why a line TYPE BASE64 [COMMENT] is no public key that may
+// log in. It is injected, for this package knows no ssh; nil refuses every key.
 type CheckKey func(line string) error
 
 // maxKeyLine is the length in bytes of the longest key line: an RSA key of
@@ -59,7 +63,45 @@ func (check CheckKey) line(line string) error {
 	case !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl):
 		return errors.New("control characters or invalid UTF-8 in the line")
 	}
-	return check(line)
+	key, err := ParseKey(line)
+	if err != nil {
+		return err
+	}
+	return check(key.Bare)
+}
+
+// Line reports why line may not stand among the keys of a user.
+func (check CheckKey) Line(line string) error { return check.line(line) }
+
+// Bounds of a list of patterns.
+const (
+	maxPatterns = 256
+	maxPattern  = 256 // bytes
+)
+
+// CheckPatterns reports why the patterns cannot stand in allow or deny.
+func CheckPatterns(patterns []string) error {
+	if len(patterns) > maxPatterns {
+		return fmt.Errorf("more than %d patterns", maxPatterns)
+	}
+	for i, p := range patterns {
+		if err := checkPattern(p); err != nil {
+			return fmt.Errorf("pattern %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func checkPattern(p string) error {
+	switch {
+	case strings.TrimSpace(p) == "":
+		return errors.New(`empty: write the words of a command, as in "worker info *"`)
+	case len(p) > maxPattern:
+		return fmt.Errorf("longer than %d bytes", maxPattern)
+	case !utf8.ValidString(p) || strings.ContainsFunc(p, unicode.IsControl):
+		return errors.New("control characters or invalid UTF-8")
+	}
+	return nil
 }
 
 // validate reports what is wrong with u.
@@ -75,6 +117,14 @@ func (u User) validate(check CheckKey) error {
 			return fmt.Errorf("user %s: password: %w", u.Name, err)
 		}
 	}
+	for _, list := range []struct {
+		name     string
+		patterns []string
+	}{{"allow", u.Allow}, {"deny", u.Deny}} {
+		if err := CheckPatterns(list.patterns); err != nil {
+			return fmt.Errorf("user %s: %s: %w", u.Name, list.name, err)
+		}
+	}
 	for i, line := range u.Keys {
 		if err := check.line(line); err != nil {
 			return fmt.Errorf("user %s: key %d: %w", u.Name, i+1, err)
@@ -85,6 +135,6 @@ func (u User) validate(check CheckKey) error {
 
 // clone returns a copy that shares nothing with u.
 func (u User) clone() User {
-	u.Keys = slices.Clone(u.Keys)
+	u.Keys, u.Allow, u.Deny = slices.Clone(u.Keys), slices.Clone(u.Allow), slices.Clone(u.Deny)
 	return u
 }

@@ -1,0 +1,132 @@
+package certs
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// clients judges the certificates of clients by what is in the state directory
+// now.
+type clients struct {
+	dir string
+
+	mu    sync.Mutex // protects what follows
+	seen  []fs.FileInfo
+	trust *trust
+}
+
+// trust is what the files say.
+type trust struct {
+	roots   *x509.CertPool // nil: no CA
+	revoked map[string]bool
+	fault   error // why nobody is trusted
+}
+
+// verify is a tls.Config's VerifyConnection. A client without a certificate may
+// go on: he is asked for a password. One with a certificate that is not good
+// may not.
+func (c *clients) verify(state tls.ConnectionState) error {
+	if len(state.PeerCertificates) == 0 {
+		return nil
+	}
+	return c.current().verify(state.PeerCertificates, time.Now())
+}
+
+// current reads the files again if one of them is another than before.
+func (c *clients) current() *trust {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := look(filepath.Join(c.dir, caCertFile), filepath.Join(c.dir, ledgerFile))
+	if c.trust == nil || !slices.EqualFunc(seen, c.seen, same) {
+		c.seen, c.trust = seen, loadTrust(c.dir)
+	}
+	return c.trust
+}
+
+// look returns what there is to see of files from outside; nil for one that
+// cannot be seen.
+func look(paths ...string) []fs.FileInfo {
+	list := make([]fs.FileInfo, len(paths))
+	for i, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			list[i] = info
+		}
+	}
+	return list
+}
+
+func same(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode()
+}
+
+func loadTrust(dir string) *trust {
+	path := filepath.Join(dir, caCertFile)
+	chain, err := readChain(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &trust{}
+	}
+	if err == nil && len(chain) == 0 {
+		err = fmt.Errorf("%s: no CERTIFICATE in PEM form", path)
+	}
+	t := &trust{roots: x509.NewCertPool(), revoked: map[string]bool{}, fault: err}
+	for _, der := range chain {
+		root, err := x509.ParseCertificate(der)
+		if err != nil {
+			return &trust{fault: fmt.Errorf("%s: %w", path, err)}
+		}
+		t.roots.AddCert(root)
+	}
+	l, err := readLedger(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = missingLedger(dir)
+	}
+	t.fault = errors.Join(t.fault, err)
+	for _, c := range l.Certificates {
+		t.revoked[c.Serial] = t.revoked[c.Serial] || !c.Revoked.IsZero()
+	}
+	return t
+}
+
+func (t *trust) verify(peer []*x509.Certificate, now time.Time) error {
+	leaf := peer[0]
+	switch {
+	case t.fault != nil:
+		return t.fault
+	case t.roots == nil:
+		return errors.New("certificate: there is no CA here")
+	case leaf.IsCA:
+		return errors.New("certificate: it is that of a CA")
+	case !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth): // x509 takes none for any
+		return errors.New("certificate: not for clients (extended key usage)")
+	}
+	between := x509.NewCertPool()
+	for _, cert := range peer[1:] {
+		between.AddCert(cert)
+	}
+	chains, err := leaf.Verify(x509.VerifyOptions{
+		Roots: t.roots, Intermediates: between, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	for _, chain := range chains {
+		for _, cert := range chain {
+			if t.revoked[serialText(cert.SerialNumber)] {
+				return fmt.Errorf("certificate: serial %s is revoked", serialText(cert.SerialNumber))
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/norestart/norestart/certs"
+	"github.com/norestart/norestart/internal/durable"
+	"github.com/norestart/norestart/internal/users"
+)
+
+func certCommand(std streams) *cobra.Command {
+	cmd := group("cert", "Manage the certificates of a cluster's TLS side")
+	cmd.Long = `Manage the certificates of a cluster's TLS side: its CA, and the certificates
+with which clients log in without a password. A running cluster takes a change
+at once; a session that a revoked certificate opened ends within a second.
+
+ssh certificates are not made here but with ssh-keygen; whose are believed is
+in the table [ssh_ca] of users.toml.`
+	cmd.AddCommand(caCommand(std), issueCommand(std), certListCommand(std), revokeCommand(std))
+	return cmd
+}
+
+func caCommand(std streams) *cobra.Command {
+	var p place
+	cmd := &cobra.Command{
+		Use:   "ca [--name CLUSTER | --dir DIR]",
+		Short: "Make the cluster's CA, once",
+		Long: `Make the cluster's CA, once: ca.key and ca.crt in its state directory. It signs
+the certificate of the server, whose key stays the same, and those of clients.
+Give ca.crt to clients that should verify the server.
+
+Who has a CA elsewhere puts its certificate there as ca.crt instead, without a
+key.`,
+		Args:                  exact(),
+		DisableFlagsInUseLine: true,
+		RunE: func(*cobra.Command, []string) error {
+			state, err := p.state()
+			if err != nil {
+				return err
+			}
+			ca, err := certs.CreateCA(state, filepath.Base(state))
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(std.out, "CA made: %s\nkey %s, valid until %s\n",
+				ca.CertFile(), certs.TLSFingerprint(ca.Certificate()), day(ca.Certificate().NotAfter))
+			return err
+		},
+	}
+	p.flags(cmd)
+	return cmd
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// issuing is what cert issue is asked for.
+type issuing struct {
+	place
+	out  string
+	days int
+}
+
+func issueCommand(std streams) *cobra.Command {
+	var i issuing
+	cmd := &cobra.Command{
+		Use:   "issue USER [--days N] [--out BASE] [--name CLUSTER | --dir DIR]",
+		Short: "Make a certificate with which a user logs in",
+		Long: `Make a key and a certificate with which a user logs in to the TLS side, without
+a password: BASE.key (0600) and BASE.crt, which are not replaced if they are
+there. The user's role is the one in users.toml.`,
+		Example:               "  norestart cert issue viola --days 90",
+		Args:                  exact("USER"),
+		DisableFlagsInUseLine: true,
+		RunE:                  func(_ *cobra.Command, args []string) error { return i.run(std, args[0]) },
+	}
+	cmd.Flags().IntVar(&i.days, "days", 365, "for how long it is good")
+	cmd.Flags().StringVar(&i.out, "out", "", "beginning of the files' names (default: the user's name)")
+	i.flags(cmd)
+	return cmd
+}
+
+func (i *issuing) run(std streams, user string) error {
+	if err := users.CheckName(user); err != nil {
+		return usage(err)
+	}
+	if i.days < 1 || i.days > 3650 {
+		return usage(fmt.Errorf("--days %d: must be from 1 to 3650", i.days))
+	}
+	if i.out == "" {
+		i.out = user
+	}
+	keyFile, certFile := i.out+".key", i.out+".crt"
+	for _, file := range []string{keyFile, certFile} {
+		if _, err := os.Lstat(file); err == nil {
+			return fmt.Errorf("%s is there already: move it away, or name others with --out", file)
+		}
+	}
+	state, err := i.state()
+	if err != nil {
+		return err
+	}
+	ca, err := certs.OpenCA(state)
+	if errors.Is(err, certs.ErrNoCA) {
+		return hint(err, "norestart cert ca")
+	}
+	if err != nil {
+		return err
+	}
+	file, err := users.Read(filepath.Join(state, users.FileName), checkKey)
+	if err != nil {
+		return err
+	}
+	pair, err := ca.IssueClient(user, time.Duration(i.days)*24*time.Hour)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(durable.CreateFile(keyFile, pair.Key, 0o600), durable.CreateFile(certFile, pair.Cert, 0o644)); err != nil {
+		return hint(err, "norestart cert revoke %s", pair.Serial)
+	}
+	if _, ok := file.Lookup(user); !ok {
+		fmt.Fprintf(std.err, "warning: there is no user %s in users.toml: until there is, the certificate lets nobody in\n", user)
+	}
+	_, err = fmt.Fprintf(std.out, "%s, %s: serial %s, until %s\n", certFile, keyFile, pair.Serial, day(pair.Expires))
+	return err
+}
+
+func certListCommand(std streams) *cobra.Command {
+	var p place
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:                   "list [--json] [--name CLUSTER | --dir DIR]",
+		Short:                 "List the certificates of clients",
+		Args:                  exact(),
+		DisableFlagsInUseLine: true,
+		RunE: func(*cobra.Command, []string) error {
+			state, err := p.state()
+			if err != nil {
+				return err
+			}
+			list, err := certs.List(state)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(std.out).Encode(struct {
+					Version      int            `json:"version"`
+					Certificates []certs.Issued `json:"certificates"`
+				}{1, append([]certs.Issued{}, list...)})
+			}
+			return printCerts(std.out, list, time.Now())
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one object in JSON")
+	p.flags(cmd)
+	return cmd
+}
+
+func printCerts(w io.Writer, list []certs.Issued, now time.Time) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SERIAL\tUSER\tEXPIRES\tSTATE")
+	for _, c := range list {
+		state, expires := "good", "-"
+		if !c.Expires.IsZero() {
+			expires = day(c.Expires)
+			if now.After(c.Expires) {
+				state = "expired"
+			}
+		}
+		if !c.Revoked.IsZero() {
+			state = "revoked " + day(c.Revoked)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Serial, orDash(c.User), expires, state)
+	}
+	return table.Flush()
+}
+
+func revokeCommand(std streams) *cobra.Command {
+	var p place
+	var user string
+	cmd := &cobra.Command{
+		Use:   "revoke SERIAL | --user USER [--name CLUSTER | --dir DIR]",
+		Short: "Revoke certificates of clients",
+		Long: `Revoke the certificate of that serial, as "norestart cert list" shows it, or all
+of a user. It cannot be taken back: issue another.`,
+		DisableFlagsInUseLine: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if user != "" {
+				return exact()(cmd, args)
+			}
+			return exact("SERIAL")(cmd, args)
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			state, err := p.state()
+			if err != nil {
+				return err
+			}
+			return revoke(std, state, append(args, "")[0], user)
+		},
+	}
+	cmd.Flags().StringVar(&user, "user", "", "all certificates of this user")
+	p.flags(cmd)
+	return cmd
+}
+
+func revoke(std streams, state, serial, user string) error {
+	marked, err := certs.Revoke(state, serial, user)
+	if errors.Is(err, certs.ErrUnknownSerial) {
+		if serial == "" {
+			err = fmt.Errorf("no certificate was issued here for %s", user)
+		}
+		return hint(err, "norestart cert list")
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range marked {
+		if _, err := fmt.Fprintf(std.out, "revoked %s %s\n", c.Serial, orDash(c.User)); err != nil {
+			return err
+		}
+	}
+	if len(marked) == 0 {
+		_, err = fmt.Fprintln(std.out, "revoked already")
+	}
+	return err
+}
