@@ -15,7 +15,8 @@ const (
 	statusOK     = 0
 	statusFailed = 1
 	statusUsage  = 2
-	// statusCancelled is of a command that was interrupted.
+	// Those that the commands of an admin port have, too.
+	statusTimeout   = 124
 	statusCancelled = 130
 )
 
@@ -35,6 +36,7 @@ func subcommands() []func(streams) *cobra.Command {
 	return []func(streams) *cobra.Command{
 		ctlCommand,
 		stopCommand,
+		execCommand,
 		userCommand,
 		versionCommand,
 	}
