@@ -20,7 +20,9 @@ const wantRequest = "want@norestart"
 
 // Streams are those of one command.
 type Streams struct {
-	In       *Input // nil: empty
+	// Answer returns a line with its end for each one that the command asks
+	// for; nil: there is none.
+	Answer   func(context.Context) ([]byte, error)
 	Out, Err io.Writer
 	// Interrupts has a word for each Ctrl-C; may be nil.
 	Interrupts <-chan struct{}
@@ -35,7 +37,7 @@ func (c *Conn) Exec(ctx context.Context, command string, s Streams) (int, error)
 		return 0, fmt.Errorf("open a session: %w", err)
 	}
 	e := &execution{ch: ch, streams: s, requests: reqs, want: make(chan struct{}, 1), status: -1}
-	cut := context.AfterFunc(ctx, func() { _ = ch.Close() })
+	cut := context.AfterFunc(ctx, func() { _ = c.client.Close() })
 	defer cut()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -137,8 +139,8 @@ func (e *execution) feed(ctx context.Context) {
 	for range e.want {
 		var line []byte
 		err := io.EOF
-		if e.streams.In != nil {
-			line, err = e.streams.In.Line(ctx)
+		if e.streams.Answer != nil {
+			line, err = e.streams.Answer(ctx)
 		}
 		if err == nil {
 			_, err = e.ch.Write(line)

@@ -17,12 +17,13 @@ var ErrInterrupted = errors.New("interrupted")
 
 // Keys of a terminal in raw mode.
 const (
-	keyInterrupt  = 0x03
-	keyEnd        = 0x04
-	keyBackspace  = 0x08
-	keyKillLine   = 0x15
-	keyRubout     = 0x7f
-	maxSecret     = 1 << 10
+	keyInterrupt = 0x03
+	keyEnd       = 0x04
+	keyBackspace = 0x08
+	keyKillLine  = 0x15
+	keyEscape    = 0x1b
+	keyRubout    = 0x7f
+	maxSecret    = 1 << 10
 )
 
 // Person is who sits at a terminal and can be asked.

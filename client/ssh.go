@@ -32,11 +32,11 @@ func (e *LoginError) Error() string { return e.Message }
 // SSH is how to log in over ssh.
 type SSH struct {
 	Target
-	Identities []string // files of private keys, offered first
-	Agent      string   // socket of the agent; empty: none
-	Home       string   // its .ssh has the usual keys; empty: none
-	KnownHosts string   // file, see sshd(8)
-	Person     *Person  // may be asked; nil: nobody
+	Identities []string      // files of private keys, offered first
+	Agent      string        // socket of the agent; empty: none
+	Home       string        // its .ssh has the usual keys; empty: none
+	KnownHosts string        // file, see sshd(8)
+	Person     *Person       // may be asked; nil: nobody
 	Timeout    time.Duration // until logged in, without the time that the person takes; 0: 20 s
 	Warn       func(format string, args ...any)
 
@@ -44,7 +44,8 @@ type SSH struct {
 	typed bool
 }
 
-// Dial connects and logs in. The connection ends with ctx.
+// Dial connects and logs in. Once it has returned, ctx has no part in it any
+// more.
 func (s *SSH) Dial(ctx context.Context) (*Conn, error) {
 	limit := cmp.Or(s.Timeout, defaultTimeout)
 	nc, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", s.Addr())
@@ -55,12 +56,14 @@ func (s *SSH) Dial(ctx context.Context) (*Conn, error) {
 	defer c.stop()
 	cut := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	conn, err := s.login(ctx, nc, c)
+	if !cut() && err == nil { // too late
+		_ = conn.Close()
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
-		cut()
 		_ = nc.Close() // the error says it all
 		return nil, s.explain(ctx, c, err)
 	}
-	conn.cut = cut
 	return conn, nil
 }
 
@@ -141,7 +144,6 @@ func (s *SSH) warn(format string, args ...any) {
 // Conn is an ssh connection that has been logged in.
 type Conn struct {
 	client *ssh.Client
-	cut    func() bool
 
 	done  chan struct{} // closed: no more keepalives
 	ended chan struct{}
@@ -150,7 +152,7 @@ type Conn struct {
 // newConn watches the connection: a peer that is silent for three keepalives is
 // gone.
 func newConn(client *ssh.Client) *Conn {
-	c := &Conn{client: client, cut: func() bool { return true }, done: make(chan struct{}), ended: make(chan struct{})}
+	c := &Conn{client: client, done: make(chan struct{}), ended: make(chan struct{})}
 	go c.watch()
 	return c
 }
@@ -177,7 +179,6 @@ func (c *Conn) watch() {
 // Close ends the connection.
 func (c *Conn) Close() error {
 	close(c.done)
-	c.cut()
 	err := c.client.Close()
 	<-c.ended
 	return err

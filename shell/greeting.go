@@ -82,5 +82,5 @@ func strictTLS(cfg *tls.Config) *tls.Config {
 	cfg = cfg.Clone()
 	cfg.MinVersion = tls.VersionTLS13
 	cfg.SessionTicketsDisabled = true
-	return cfg
+	return offerOwn(cfg)
 }

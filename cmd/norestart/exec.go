@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,7 +86,7 @@ func (l *login) exec(std streams, limit time.Duration, host string, words []stri
 	}
 	signals, stop := interrupts()
 	defer stop()
-	status, err := runOne(ctx, cancel, s, client.Streams{In: in, Out: std.out, Err: std.err}, signals, line(words))
+	status, err := runOne(ctx, cancel, s, client.Streams{Answer: in.Line, Out: std.out, Err: std.err}, signals, line(words))
 	switch {
 	case err != nil:
 		return execFailed(err, s.Target, limit)
@@ -103,27 +104,34 @@ func line(words []string) string {
 	return client.Words(words)
 }
 
-// runOne logs in and runs the command. A Ctrl-C before the command runs ends
-// it all, one after that is the command's, a second one ends the wait.
+// runOne logs in and runs the command.
 func runOne(ctx context.Context, cancel context.CancelCauseFunc, s *client.SSH, streams client.Streams, signals <-chan struct{}, command string) (int, error) {
-	passed, begun, done := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	return withInterrupts(cancel, signals, func(begun func(), passed <-chan struct{}) (int, error) {
+		conn, err := s.Dial(ctx)
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+		begun()
+		streams.Interrupts = passed
+		return conn.Exec(ctx, command, streams)
+	})
+}
+
+// withInterrupts runs do and watches for Ctrl-C. Before do calls begun, one ends
+// it all; after that it is the command's, and a second one ends the wait.
+func withInterrupts(cancel context.CancelCauseFunc, signals <-chan struct{}, do func(begun func(), passed <-chan struct{}) (int, error)) (int, error) {
+	passed, began, done := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		watchInterrupts(cancel, signals, passed, begun, done)
+		watchInterrupts(cancel, signals, passed, began, done)
 	}()
 	defer func() { close(done); <-watched }()
-	conn, err := s.Dial(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	close(begun)
-	streams.Interrupts = passed
-	return conn.Exec(ctx, command, streams)
+	return do(sync.OnceFunc(func() { close(began) }), passed)
 }
 
-func watchInterrupts(cancel context.CancelCauseFunc, signals <-chan struct{}, passed chan<- struct{}, begun, done <-chan struct{}) {
+func watchInterrupts(cancel context.CancelCauseFunc, signals <-chan struct{}, passed chan<- struct{}, began, done <-chan struct{}) {
 	for pressed := 0; ; {
 		select {
 		case <-done:
@@ -131,7 +139,7 @@ func watchInterrupts(cancel context.CancelCauseFunc, signals <-chan struct{}, pa
 		case <-signals:
 		}
 		select {
-		case <-begun:
+		case <-began:
 		default:
 			cancel(errLeft)
 			return

@@ -36,6 +36,7 @@ func subcommands() []func(streams) *cobra.Command {
 	return []func(streams) *cobra.Command{
 		ctlCommand,
 		stopCommand,
+		connectCommand,
 		execCommand,
 		userCommand,
 		versionCommand,
