@@ -1,8 +1,6 @@
 package client
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -146,8 +144,10 @@ func pinned(file, host string) (string, error) {
 }
 
 func findPin(file string, text []byte, host string) (print string, err error) {
-	for lines, n := bufio.NewScanner(bytes.NewReader(text)), 1; lines.Scan(); n++ {
-		words := strings.Fields(lines.Text())
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		words := strings.Fields(line)
 		switch {
 		case len(words) == 0 || words[0][0] == '#':
 		case len(words) != 2 || !strings.HasPrefix(words[1], "SHA256:"):
