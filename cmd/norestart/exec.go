@@ -60,6 +60,7 @@ id_rsa; a password is asked for on a terminal.`,
 	}
 	l.flags(cmd.Flags())
 	cmd.Flags().DurationVar(&limit, "timeout", 0, "give up after this `time`, with status 124")
+	cmd.ValidArgsFunction = l.complete(std)
 	cmd.SetFlagErrorFunc(execFlagError)
 	return cmd
 }

@@ -39,6 +39,8 @@ func subcommands() []func(streams) *cobra.Command {
 		connectCommand,
 		execCommand,
 		userCommand,
+		completionCommand,
+		manCommand,
 		versionCommand,
 	}
 }
@@ -73,7 +75,7 @@ func rootCommand(std streams) *cobra.Command {
 replace their code, not to replace norestart itself.
 
 This command prepares clusters and speaks to them.`
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // ours is completionCommand
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetUsageTemplate(usageTemplate)
 	root.Version = version()
