@@ -57,6 +57,7 @@ var sections = []section{
 	{"reload", "Rolling reloads under load", measureReloads},
 	{"throughput", "Throughput against one bare Go process", measureThroughput},
 	{"oneshot", "One command: `ssh host worker info`", measureOneShots},
+	{"client", "One command by our own client: `norestart exec`", measureClient},
 	{"memory", "Memory", measureMemory},
 	{"replace", "A killed worker", measureReplace},
 	{"attack", "A login under attack", measureAttack},
