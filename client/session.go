@@ -44,6 +44,11 @@ type source interface {
 	show() io.Writer // writes while a line is read
 }
 
+// errNoLogin is a connection that ended while the password was typed. Who has
+// left the terminal must not be connected again and again: the server would
+// count it, and shut us out.
+var errNoLogin = fmt.Errorf("%w before the login", ErrLost)
+
 // errBye is a session that the server ended on purpose.
 var errBye = errors.New("the session has ended")
 
@@ -66,6 +71,10 @@ func (s *LineSession) Run(ctx context.Context) (int, error) {
 			return 0, err
 		case s.Script != nil:
 			return 0, s.Script.lost(s.running)
+		case errors.Is(err, errNoLogin):
+			if _, err := s.TLS.Person.Line(ctx, "The server did not wait. Press Enter to connect again: "); err != nil {
+				return 0, err
+			}
 		}
 		s.resumed = true
 		again := func(ctx context.Context) error { return s.Retry.again(ctx, s.Out, s.dial) }
@@ -125,6 +134,8 @@ func (s *LineSession) converse(ctx context.Context) error {
 		return &LoginError{Message: s.TLS.Addr() + ": the server refuses the client certificate"}
 	case !t.loggedIn && t.passwords > 0:
 		return &LoginError{Message: s.TLS.Addr() + ": login refused"}
+	case !t.loggedIn && t.asked:
+		return errNoLogin
 	}
 	return err
 }
@@ -154,6 +165,7 @@ func (s *LineSession) receive(ctx context.Context, heard chan<- word) error {
 type talk struct {
 	*LineSession
 	heard     <-chan word
+	asked     bool // for the password
 	passwords int
 	loggedIn  bool
 }
@@ -211,6 +223,7 @@ func (t *talk) password(ctx context.Context, prompt string) error {
 	if t.TLS.Person == nil {
 		return errors.New("the server wants a password and nobody can be asked: use --tls-cert and --tls-key")
 	}
+	t.asked = true
 	secret, err := t.listen(ctx, func(ctx context.Context) (string, error) { return t.TLS.Person.Secret(ctx, prompt) })
 	if err != nil {
 		return err

@@ -24,6 +24,10 @@ const (
 // ErrLost is a connection that ended before it was told to.
 var ErrLost = errors.New("connection lost")
 
+// errEnd is the end of what a person types. (io.EOF is also that of a
+// connection.)
+var errEnd = errors.New("no password")
+
 // LoginError is a login that the server refused. Trying again does not help.
 type LoginError struct{ Message string }
 
@@ -40,13 +44,13 @@ type SSH struct {
 	Timeout    time.Duration // until logged in, without the time that the person takes; 0: 20 s
 	Warn       func(format string, args ...any)
 
-	// typed reports that a password let us in.
-	typed bool
+	asked bool // for the password, in the login in hand
 }
 
 // Dial connects and logs in. Once it has returned, ctx has no part in it any
 // more.
 func (s *SSH) Dial(ctx context.Context) (*Conn, error) {
+	s.asked = false
 	limit := cmp.Or(s.Timeout, defaultTimeout)
 	nc, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", s.Addr())
 	if err != nil {
@@ -107,11 +111,14 @@ func (s *SSH) methods(ctx context.Context, id *identities, c *clock, refused *er
 		return []ssh.AuthMethod{keys}
 	}
 	password := ssh.PasswordCallback(func() (secret string, err error) {
-		s.typed = true
+		s.asked = true
 		err = c.hold(func() error {
 			secret, err = s.Person.Secret(ctx, fmt.Sprintf("%s@%s's password: ", s.User, s.Host))
 			return err
 		})
+		if errors.Is(err, io.EOF) {
+			err = errEnd
+		}
 		if err != nil {
 			*refused = err
 		}
@@ -127,10 +134,12 @@ func (s *SSH) explain(ctx context.Context, c *clock, err error) error {
 		return context.Cause(ctx)
 	case c.expired():
 		return fmt.Errorf("%s: no login within %s", s.Addr(), cmp.Or(s.Timeout, defaultTimeout))
-	case errors.As(err, new(*TrustError)), errors.Is(err, ErrInterrupted), errors.Is(err, io.EOF) && s.typed:
+	case errors.As(err, new(*TrustError)), errors.Is(err, ErrInterrupted), errors.Is(err, errEnd):
 		return err
 	case strings.Contains(err.Error(), "unable to authenticate"): // x/crypto/ssh has no sentinel for it
 		return &LoginError{Message: fmt.Sprintf("%s: login refused", s.Target)}
+	case s.asked: // who has left the terminal must not be asked again and again: the server would count it
+		return &LoginError{Message: fmt.Sprintf("%s: no login: the server did not wait", s.Target)}
 	}
 	return fmt.Errorf("%s: %w", s.Addr(), err)
 }

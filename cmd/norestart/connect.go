@@ -19,6 +19,7 @@ import (
 // connect is what the command connect was told.
 type connect struct {
 	login
+	host          string
 	tls           bool
 	ca, cert, key string
 	attempts      int
@@ -81,6 +82,7 @@ func (c *connect) run(std streams, host string) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	c.host = host
 	in := client.NewInput(std.in)
 	s, err := c.ssh(std, in, host)
 	if err != nil {
@@ -97,6 +99,8 @@ func (c *connect) run(std streams, host string) error {
 	defer closeScript()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	ctx, unwatch := untilEnd(ctx)
+	defer unwatch()
 	signals, stop := interrupts()
 	defer stop()
 	var status int
@@ -144,6 +148,9 @@ func (c *connect) overSSH(ctx context.Context, cancel context.CancelCauseFunc, s
 }
 
 func (c *connect) overTLS(ctx context.Context, std streams, in *client.Input, s *client.SSH, script *client.Script, signals <-chan struct{}) (int, error) {
+	if s.User != "" && strings.Contains(c.host, "@") {
+		fmt.Fprintln(std.err, "warning: over TLS the server decides who you are; see: whoami")
+	}
 	pins, err := configFile("", "known_certificates")
 	if err != nil {
 		return 0, err

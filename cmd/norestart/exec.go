@@ -76,6 +76,8 @@ func execFlagError(cmd *cobra.Command, err error) error {
 func (l *login) exec(std streams, limit time.Duration, host string, words []string) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	ctx, unwatch := untilEnd(ctx)
+	defer unwatch()
 	if limit > 0 {
 		overdue := time.AfterFunc(limit, func() { cancel(errTimeout) })
 		defer overdue.Stop()

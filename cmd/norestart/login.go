@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -110,6 +112,12 @@ func interrupts() (words <-chan struct{}, stop func()) {
 		close(done)
 		<-ended
 	}
+}
+
+// untilEnd ends the context when the program is to end, so that the terminal is
+// as it was before.
+func untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 }
 
 // loginFailed says what a failed login means to the caller.
