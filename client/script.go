@@ -64,7 +64,11 @@ func (s *Script) stopped(status int) error {
 	return &ScriptError{Status: status, Message: fmt.Sprintf("%s:%d: stopped; %d commands done", s.name, s.begun, s.done)}
 }
 
+// lost is the error of a script whose connection broke.
 func (s *Script) lost(p progress) error {
+	if p.line == "" {
+		return fmt.Errorf("%s:%d: %w; %d commands done", s.name, s.begun, ErrLost, s.done)
+	}
 	return fmt.Errorf("%s:%d: %w; %s", s.name, s.begun, ErrLost, strings.ToLower(p.unknown()[:1])+p.unknown()[1:])
 }
 
