@@ -22,8 +22,8 @@ type LineSession struct {
 	Script *Script
 	// History is what was typed before; may be nil.
 	History *History
-	// Interrupts has a word for each Ctrl-C while a command runs.
-	// Before, one ends it all.
+	// Interrupts has a word for each Ctrl-C. While a command runs it is the
+	// command's; while there is no connection it ends the session.
 	Interrupts <-chan struct{}
 
 	source  source
@@ -72,7 +72,7 @@ func (s *LineSession) Run(ctx context.Context) (int, error) {
 		case s.Script != nil:
 			return 0, s.Script.lost(s.running)
 		case errors.Is(err, errNoLogin):
-			if _, err := s.TLS.Person.Line(ctx, "The server did not wait. Press Enter to connect again: "); err != nil {
+			if err := interruptible(ctx, s.Interrupts, s.awaitPerson); err != nil {
 				return 0, err
 			}
 		}
@@ -82,6 +82,11 @@ func (s *LineSession) Run(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+func (s *LineSession) awaitPerson(ctx context.Context) error {
+	_, err := s.TLS.Person.Line(ctx, "The server did not wait. Press Enter to connect again: ")
+	return err
 }
 
 func (s *LineSession) choose() error {

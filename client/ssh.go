@@ -54,7 +54,7 @@ func (s *SSH) Dial(ctx context.Context) (*Conn, error) {
 	limit := cmp.Or(s.Timeout, defaultTimeout)
 	nc, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", s.Addr())
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(context.Cause(ctx), err)
 	}
 	c := newClock(limit, nc)
 	defer c.stop()

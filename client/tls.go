@@ -39,9 +39,10 @@ func (t *TLS) Dial(ctx context.Context) (conn *tls.Conn, release func(), err err
 		return nil, nil, err
 	}
 	limit := cmp.Or(t.Timeout, defaultTimeout)
-	nc, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", t.Addr())
+	alive := net.KeepAliveConfig{Enable: true, Idle: keepalive, Interval: keepalive, Count: 3}
+	nc, err := (&net.Dialer{Timeout: limit, KeepAliveConfig: alive}).DialContext(ctx, "tcp", t.Addr())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, cmp.Or(context.Cause(ctx), err)
 	}
 	c := newClock(limit, nc)
 	defer c.stop()
