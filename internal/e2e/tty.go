@@ -35,6 +35,9 @@ func terminal(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 || s.programs[args[0]] != nil {
 		ts.Fatalf("usage: terminal NAME PROGRAM [ARG…], each NAME once")
 	}
+	if ts.Getenv(args[0]) != "" {
+		ts.Fatalf("terminal %s: that is a variable already", args[0])
+	}
 	path, err := lookPath(ts, args[1])
 	ts.Check(err)
 	p := &program{cmd: exec.Command(path, args[2:]...), out: filepath.Join(s.work, args[0]+".out"), done: make(chan struct{})}
