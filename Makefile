@@ -2,7 +2,7 @@
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build demo test faults check format vet lint fuzz tidy docs bench chaos compat clean
+.PHONY: help build man demo test faults check format vet lint fuzz tidy docs bench chaos compat clean
 .DEFAULT_GOAL := help
 
 help: ## print this
@@ -10,6 +10,9 @@ help: ## print this
 
 build: ## build bin/norestart and bin/hello
 	$(GO) build -trimpath -o bin/ ./cmd/norestart ./examples/hello
+
+man: build ## write the manual pages into bin/man
+	@bin/norestart man bin/man
 
 demo: build ## start a cluster and log in to it
 	@$(GO) run ./examples/hello/demo bin
@@ -27,7 +30,7 @@ format:
 
 vet:
 	$(GO) vet ./...
-	GOOS=darwin $(GO) vet ./control ./commands ./certs
+	GOOS=darwin $(GO) vet ./control ./commands ./certs ./client ./cmd/norestart
 
 lint:
 	$(TOOL) staticcheck ./...

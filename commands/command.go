@@ -102,7 +102,8 @@ type Call struct {
 	Width   int // columns of the terminal in Interactive mode, else 0
 
 	ask      func(ctx context.Context, prompt string) (string, error)
-	ctx      context.Context // of this run: Ask has no context of its own
+	place    func(kind, value string) string // see [Invocation.Mark]; may be nil
+	ctx      context.Context                 // of this run: Ask has no context of its own
 	flags    *pflag.FlagSet
 	registry *Registry
 }

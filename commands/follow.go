@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strconv"
 	"time"
 
 	"github.com/norestart/norestart/control"
@@ -64,6 +66,7 @@ func (c *Call) writeJobID(id string) error {
 type follower struct {
 	call   *Call
 	id     string
+	after  int              // events up to this one are not shown
 	failed control.JobEvent // the last event of a worker that failed
 }
 
@@ -71,7 +74,15 @@ type follower struct {
 // user's own, a cancelled ctx cancels it (see [ErrHangup] for when not) and it
 // is followed to its end.
 func (c *Call) follow(ctx context.Context, id string, own bool) error {
-	f := &follower{call: c, id: id}
+	return c.followAfter(ctx, id, own, 0)
+}
+
+// followAfter is follow from behind an event on.
+func (c *Call) followAfter(ctx context.Context, id string, own bool, after int) error {
+	f := &follower{call: c, id: id, after: after}
+	if text := c.mark("job", id); text != "" {
+		_, _ = io.WriteString(c.Out, text) // a write that fails ends the command
+	}
 	following, leave := context.WithCancelCause(ctx)
 	if own {
 		following, leave = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -133,6 +144,9 @@ func (f *follower) show(e control.JobEvent) error {
 	if e.Error != "" || len(e.Lines) > 0 {
 		f.failed = e
 	}
+	if f.after > 0 && e.Seq <= f.after {
+		return nil
+	}
 	if f.call.JSON {
 		if e.Event == "done" {
 			return nil // ours has the job's id
@@ -142,7 +156,7 @@ func (f *follower) show(e control.JobEvent) error {
 	if e.Text == "" {
 		return nil
 	}
-	_, err := fmt.Fprintf(f.call.Out, "%s\n", Safe(e.Text))
+	_, err := io.WriteString(f.call.Out, f.call.placed(Safe(e.Text), strconv.Itoa(e.Seq)))
 	return err
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/norestart/norestart/control"
 )
 
@@ -15,7 +17,10 @@ func jobCommands() []Command {
 			Summary: "what runs, and what ended last",
 		},
 		{
-			Name: "job follow", Role: Viewer, Group: groupLook, Flags: noFlags, Run: jobFollow,
+			Name: "job follow", Role: Viewer, Group: groupLook, Run: jobFollow,
+			Flags: func(flags *pflag.FlagSet) {
+				flags.Int("after", 0, "only what came after this `step`, counted from 1")
+			},
 			Usage: "ID", Summary: "show a job from its beginning to its end",
 			Help: "Ends as the job ends. Ctrl-C ends the looking, not the job.",
 		},
@@ -60,7 +65,11 @@ func jobFollow(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	return call.follow(ctx, ids[0], false)
+	after, err := call.Flags().GetInt("after")
+	if err != nil {
+		return err
+	}
+	return call.followAfter(ctx, ids[0], false, after)
 }
 
 // jobCancel waits until the job has ended and tells where that leaves the

@@ -38,6 +38,7 @@ func logCommands() []Command {
 func streamFlags(flags *pflag.FlagSet) {
 	flags.Bool("follow", false, "go on with new ones until Ctrl-C")
 	flags.Int("lines", defaultLines, "`how many` of those kept, at most")
+	flags.String("after", "", "only what came after this `place`, EPOCH.SEQ of --json")
 	flags.Duration("for", 0, "follow for this `time`, then end")
 }
 
@@ -45,6 +46,7 @@ func streamFlags(flags *pflag.FlagSet) {
 type stream struct {
 	lines  int // as in control.LogQuery
 	follow bool
+	after  control.Cursor
 	limit  time.Duration // 0: none
 }
 
@@ -62,6 +64,9 @@ func (c *Call) stream() (stream, error) {
 	}
 	if s.lines == 0 {
 		s.lines = -1
+	}
+	if s.after, err = c.after(); err != nil {
+		return stream{}, err
 	}
 	if s.follow, err = c.Flags().GetBool("follow"); err != nil {
 		return stream{}, err
@@ -88,10 +93,10 @@ func showLog(ctx context.Context, call *Call) error {
 	if raw {
 		text = rawText
 	}
-	q := control.LogQuery{Worker: worker, Lines: s.lines, Follow: s.follow}
+	q := control.LogQuery{Worker: worker, Lines: s.lines, Follow: s.follow, After: s.after}
 	return call.read(ctx, s, func(ctx context.Context, out io.Writer) error {
 		return call.Primary.Log(ctx, q, func(l control.LogLine) error {
-			return call.item(out, l, text(l))
+			return call.item(out, l, l.Cursor, text(l))
 		})
 	})
 }
@@ -101,10 +106,10 @@ func showEvents(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	q := control.EventQuery{Lines: s.lines, Follow: s.follow}
+	q := control.EventQuery{Lines: s.lines, Follow: s.follow, After: s.after}
 	return call.read(ctx, s, func(ctx context.Context, out io.Writer) error {
 		return call.Primary.Events(ctx, q, func(e control.Event) error {
-			return call.item(out, e, eventText(e))
+			return call.item(out, e, e.Cursor, eventText(e))
 		})
 	})
 }
@@ -137,15 +142,15 @@ func (c *Call) readWhole(ctx context.Context, out io.Writer, from func(context.C
 	return err
 }
 
-func (c *Call) item(out io.Writer, value any, text string) error {
-	line := []byte(text)
+func (c *Call) item(out io.Writer, value any, at control.Cursor, text string) error {
 	if c.JSON {
-		var err error
-		if line, err = encode(value); err != nil {
+		line, err := encode(value)
+		if err != nil {
 			return err
 		}
+		text = string(line)
 	}
-	_, err := out.Write(line)
+	_, err := io.WriteString(out, c.placed(text, writePlace(at)))
 	return err
 }
 

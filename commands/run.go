@@ -27,6 +27,11 @@ type Invocation struct {
 	Width   int    // columns, in Interactive mode
 	Prefix  string // before "error:", as in "line 3: "
 
+	// Mark returns what tells our own client, between what it shows, that the
+	// output is at a place, to go on behind it when the connection was lost: kind
+	// is "place" or "job". Nil: nobody wants to know.
+	Mark func(kind, value string) string
+
 	// Ask shows a prompt and returns the next line of input without its line
 	// break, io.EOF when there is no more. Nil: nobody can be asked.
 	Ask func(ctx context.Context, prompt string) (string, error)
@@ -129,7 +134,7 @@ func (r *Registry) run(ctx context.Context, in Invocation, words []string) error
 func (in Invocation) call(ctx context.Context, out io.Writer, json bool) *Call {
 	call := &Call{
 		User: in.User, Role: in.Role, Primary: in.Control, Out: out, Err: in.Err,
-		JSON: json, Mode: in.Mode, ask: in.Ask, ctx: ctx,
+		JSON: json, Mode: in.Mode, ask: in.Ask, ctx: ctx, place: in.Mark,
 	}
 	if in.Mode == Interactive {
 		call.Width = in.Width

@@ -33,6 +33,7 @@ type request struct {
 	ask      func(ctx context.Context, prompt string) (string, error)
 	width    int
 	prefix   string
+	mark     func(kind, value string) string // for our own client; may be nil
 	// interrupted is called for each Ctrl-C; may be nil.
 	interrupted func()
 }
@@ -143,7 +144,7 @@ func (s *session) invoke(ctx context.Context, q request, role commands.Role) int
 	status := s.commands().Run(ctx, commands.Invocation{
 		Line: q.line, Args: q.args, User: s.who.name, Role: role,
 		Control: s.srv.host.Control(s.who.name),
-		Out:     q.out, Err: q.err, Mode: q.mode, Width: q.width, Prefix: q.prefix,
+		Out:     q.out, Err: q.err, Mode: q.mode, Width: q.width, Prefix: q.prefix, Mark: q.mark,
 		Ask: q.ask, Before: r.before, Denied: r.denied, Panicked: r.panicked,
 	})
 	s.runs.Store(nil)

@@ -41,6 +41,7 @@ func (c *channel) execPlain(sess *session) int {
 	status := sess.run(request{
 		line: c.command, mode: commands.Exec, out: out, err: errOut,
 		ask: func(ctx context.Context, prompt string) (string, error) {
+			c.want()
 			return askPlain(ctx, in.get(), errOut, prompt)
 		},
 	})

@@ -79,6 +79,9 @@ func (s *session) close() {
 // over reports whether the session is to end.
 func (s *session) over() bool { return s.life.Err() != nil || s.gone.Err() != nil }
 
+// stopping reports whether the session ends because the shell worker does.
+func (s *session) stopping() bool { return context.Cause(s.life) == errStopping }
+
 // sayWhy tells the user why we end the session, if we do.
 func (s *session) sayWhy(w io.Writer) {
 	if s.life.Err() != nil && s.gone.Err() == nil {

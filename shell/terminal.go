@@ -241,6 +241,7 @@ func (c *channel) interactive(sess *session) int {
 	fmt.Fprintln(t, sess.srv.greeting(sess.gone, sess.who.name))
 	last := commands.StatusFailed
 	for !sess.over() {
+		t.tell("prompt", "")
 		line, err := t.readLine(sess.gone, sess.prompt(), false)
 		switch {
 		case errors.Is(err, errInterrupted):
@@ -252,16 +253,17 @@ func (c *channel) interactive(sess *session) int {
 			continue // the session is over
 		}
 		t.hist.keep(line)
+		t.tell("run", line)
 		last = sess.run(request{
 			line: line, mode: commands.Interactive, out: t, err: t,
-			ask: t.ask, width: c.window().cols, interrupted: t.showInterrupt,
+			ask: t.ask, width: c.window().cols, interrupted: t.showInterrupt, mark: marks(c.own()),
 		})
 		if sess.left.Load() {
 			return commands.StatusOK
 		}
 	}
 	sess.sayWhy(t)
-	if context.Cause(sess.life) == errStopping {
+	if sess.stopping() {
 		return last // who stopped the cluster has not failed
 	}
 	return commands.StatusFailed

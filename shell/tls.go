@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/norestart/norestart/commands"
@@ -28,6 +29,8 @@ type lineShell struct {
 
 	gone context.Context
 	hang context.CancelCauseFunc
+
+	interrupts chan struct{} // 1 slot
 }
 
 // serveTLS serves a connection whose first byte was that of TLS.
@@ -35,7 +38,7 @@ func (c *conn) serveTLS() {
 	if c.srv.host.TLS == nil {
 		return
 	}
-	sh := &lineShell{srv: c.srv, conn: c, tls: tls.Server(c, c.srv.host.TLS)}
+	sh := &lineShell{srv: c.srv, conn: c, tls: tls.Server(c, c.srv.host.TLS), interrupts: make(chan struct{}, 1)}
 	if err := sh.tls.HandshakeContext(c.ctx); err != nil {
 		c.srv.refuse(c, fmt.Errorf("TLS: %w", err))
 		return
@@ -44,7 +47,7 @@ func (c *conn) serveTLS() {
 	sh.out = &output{w: sh.tls, limit: c.srv.cfg.StallTimeout, stalled: func() { c.end(errStalled) }}
 	sh.gone, sh.hang = context.WithCancelCause(context.Background())
 	defer sh.hang(commands.ErrHangup)
-	sh.in = readLines(hangupReader{sh.tls, sh.hang}, c.start)
+	sh.in = readLines(hangupReader{sh.tls, sh.hang, func() { poke(sh.interrupts) }}, c.start)
 	defer sh.in.close()
 	if !sh.login() || !c.openSession(1) {
 		return
@@ -58,11 +61,16 @@ func (c *conn) serveTLS() {
 // one that is gone. The lines of the former are still run to their end.
 type hangupReader struct {
 	io.Reader
-	hang context.CancelCauseFunc
+	hang   context.CancelCauseFunc
+	cancel func() // for each Ctrl-C
 }
 
 func (r hangupReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
+	n, err := 0, error(nil)
+	for n == 0 && err == nil && len(p) > 0 {
+		n, err = r.Reader.Read(p)
+		n = withoutCancel(p[:n], r.cancel)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.hang(commands.ErrHangup)
 	}
@@ -114,7 +122,7 @@ func holder(cert *x509.Certificate) string {
 func (sh *lineShell) loginByPassword() bool {
 	sh.who = identity{name: sh.srv.cfg.TLSUser, addr: addrOf(sh.conn)}
 	for try := range maxPasswords {
-		if _, err := io.WriteString(sh.out, "Password: "); err != nil {
+		if _, err := io.WriteString(sh.out, sh.prompt("password", "Password: ")); err != nil {
 			return false
 		}
 		password, err := sh.in.next(sh.gone, sh.conn.ctx)
@@ -148,13 +156,14 @@ func (sh *lineShell) record(e Event, reason string) Record {
 // serve runs lines until the peer leaves.
 func (sh *lineShell) serve() {
 	who := sh.who
-	sess := sh.srv.newSession(sh.conn, "tls", sh.conn.RemoteAddr().String(), who, sh.gone, nil)
+	sess := sh.srv.newSession(sh.conn, "tls", sh.conn.RemoteAddr().String(), who, sh.gone, sh.interrupts)
 	defer sess.close()
 	defer sh.bye()
 	sh.out = sess.output(sh.tls, sh.conn)
 	fmt.Fprintln(sh.out, sh.srv.greeting(sess.gone, who.name))
+	last := commands.StatusOK
 	for !sess.over() && !sess.left.Load() {
-		if _, err := io.WriteString(sh.out, "> "); err != nil {
+		if _, err := io.WriteString(sh.out, sh.prompt("prompt", "> ")); err != nil {
 			return
 		}
 		text, err := sh.next(sess)
@@ -168,17 +177,20 @@ func (sh *lineShell) serve() {
 			continue
 		}
 		sess.srv.history.of(who.name).keep(text)
-		sess.run(request{
+		last = sess.run(request{
 			line: text, mode: commands.Interactive, out: sh.out, err: sh.out, width: wantCols,
 			ask: func(ctx context.Context, prompt string) (string, error) {
-				return askPlain(ctx, sh.in, sh.out, prompt)
+				return askPlain(ctx, sh.in, sh.out, sh.prompt("ask", prompt))
 			},
+			mark: marks(sh.own()),
 		})
+		sh.tell("end", strconv.Itoa(last))
 	}
-	if sess.over() {
+	if sess.over() && !sh.own() {
 		fmt.Fprintln(sh.out) // after the prompt
 	}
 	sess.sayWhy(sh.out)
+	sh.over(sess, last)
 }
 
 // next waits for a line, no longer than a session may idle.
@@ -220,5 +232,5 @@ func strictTLS(cfg *tls.Config) *tls.Config {
 	if cfg.VerifyConnection == nil {
 		cfg.ClientAuth = tls.NoClientCert
 	}
-	return cfg
+	return offerOwn(cfg)
 }

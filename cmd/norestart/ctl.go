@@ -20,7 +20,6 @@ import (
 	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/dirs"
-	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 )
 
@@ -131,7 +130,7 @@ func (c ctl) invocation(args []string) commands.Invocation {
 func localName() string { return fmt.Sprintf("ctl uid=%d pid=%d", os.Getuid(), os.Getpid()) }
 
 func (c ctl) dial(ctx context.Context) (*net.UnixConn, error) {
-	conn, err := inherit.DialUnix(ctx, filepath.Join(c.run, ipc.CtlSocket))
+	conn, err := dialUnix(ctx, filepath.Join(c.run, ipc.CtlSocket))
 	if err != nil {
 		return nil, fmt.Errorf("no primary answers in %s: %w", c.run, err)
 	}

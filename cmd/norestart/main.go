@@ -15,7 +15,8 @@ const (
 	statusOK     = 0
 	statusFailed = 1
 	statusUsage  = 2
-	// statusCancelled is of a command that was interrupted.
+	// Those that the commands of an admin port have, too.
+	statusTimeout   = 124
 	statusCancelled = 130
 )
 
@@ -35,9 +36,13 @@ func subcommands() []func(streams) *cobra.Command {
 	return []func(streams) *cobra.Command{
 		ctlCommand,
 		stopCommand,
+		connectCommand,
+		execCommand,
 		userCommand,
 		certCommand,
 		hostkeyCommand,
+		completionCommand,
+		manCommand,
 		versionCommand,
 	}
 }
@@ -72,7 +77,7 @@ func rootCommand(std streams) *cobra.Command {
 replace their code, not to replace norestart itself.
 
 This command prepares clusters and speaks to them.`
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // ours is completionCommand
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetUsageTemplate(usageTemplate)
 	root.Version = version()

@@ -58,6 +58,7 @@ var sections = []section{
 	{"moved", "Connections that move", measureMoved},
 	{"throughput", "Throughput against one bare Go process", measureThroughput},
 	{"oneshot", "One command: `ssh host worker info`", measureOneShots},
+	{"client", "One command by our own client: `norestart exec`", measureClient},
 	{"memory", "Memory", measureMemory},
 	{"replace", "A killed worker", measureReplace},
 	{"attack", "A login under attack", measureAttack},

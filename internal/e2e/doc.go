@@ -18,6 +18,8 @@
 //	waitfor [CONDITION…] PROGRAM …   run it until it is as wished (see wait.go)
 //	spawn NAME PROGRAM [ARG…]        run it beside the script (see spawn.go)
 //	ended [-within D] NAME [STATUS]  it has ended, with STATUS
+//	terminal NAME PROGRAM [ARG…]     run it on a terminal (see tty.go)
+//	sees NAME REGEXP, types NAME TEXT   what that shows, what is typed there
 //	sig NAME PID…                    send a signal
 //	gone [-within D] PID…            wait until processes have ended
 //	noorphans [-within D]            nothing of the script runs any more

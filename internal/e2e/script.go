@@ -36,6 +36,7 @@ func Run(t *testing.T, dir string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": start, "stopped": stopped, "shutdown": shutdown,
 			"exits": exits, "waitfor": waitFor, "spawn": spawn, "ended": ended,
+			"terminal": terminal, "sees": sees, "types": types,
 			"sig": sig, "gone": gone, "noorphans": noOrphans, "worker": worker,
 			"load": load, "request": request, "sshkey": sshKey, "fds": descriptors,
 			"occupy": occupy, "tinydisk": tinyDisk,
@@ -49,6 +50,7 @@ type script struct {
 	env      map[string]string // as the programs of the script see it
 	clusters []*program
 	programs map[string]*program
+	screens  map[string]*screen
 	loads    map[string]*client
 }
 
@@ -58,7 +60,7 @@ func of(ts *testscript.TestScript) *script { return ts.Value(scriptKey{}).(*scri
 
 // setup gives a script its directory, its variables and its end.
 func setup(env *testscript.Env) error {
-	s := &script{work: env.WorkDir, env: make(map[string]string), loads: make(map[string]*client), programs: make(map[string]*program)}
+	s := &script{work: env.WorkDir, env: make(map[string]string), loads: make(map[string]*client), programs: make(map[string]*program), screens: make(map[string]*screen)}
 	env.Values[scriptKey{}] = s
 	env.Setenv("PATH", os.Getenv(binVariable)+":"+os.Getenv("PATH"))
 	env.Setenv("HOME", env.WorkDir)

@@ -1,0 +1,176 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/norestart/norestart/certs"
+)
+
+// serve answers each connection by handle until the test ends.
+func serve(t *testing.T, handle func(net.Conn)) Target {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer conn.Close()
+				handle(conn)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Target{User: "admin", Host: host, Port: port}
+}
+
+// untilClosed reads what comes, and says nothing.
+func untilClosed(conn net.Conn) {
+	for buf := make([]byte, 512); ; {
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// TestSilentServer: who answers nothing does not hold us for ever.
+func TestSilentServer(t *testing.T) {
+	target := serve(t, untilClosed)
+	s := &SSH{Target: target, KnownHosts: filepath.Join(t.TempDir(), "known"), Timeout: 50 * time.Millisecond}
+	if _, err := s.Dial(t.Context()); err == nil || !strings.Contains(err.Error(), "no login within 50ms") {
+		t.Errorf("ssh: %v", err)
+	}
+	line := &TLS{Target: target, Pins: filepath.Join(t.TempDir(), "pins"), Timeout: 50 * time.Millisecond}
+	if _, _, err := line.Dial(t.Context()); err == nil || !strings.Contains(err.Error(), "no answer within 50ms") {
+		t.Errorf("TLS: %v", err)
+	}
+}
+
+// TestDialIsCancelled: Ctrl-C does not wait for the server.
+func TestDialIsCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	target := serve(t, func(conn net.Conn) {
+		cancel(ErrInterrupted)
+		untilClosed(conn)
+	})
+	s := &SSH{Target: target, KnownHosts: filepath.Join(t.TempDir(), "known")}
+	if _, err := s.Dial(ctx); !errors.Is(err, ErrInterrupted) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// pair makes a self-signed certificate with its key, in files, too.
+func pair(t *testing.T, name string) (tls.Certificate, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sheet := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, sheet, sheet, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), name+".pem")
+	both := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...)
+	if err := os.WriteFile(file, both, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, file
+}
+
+// session runs a script against a server of the TLS line shell.
+func session(t *testing.T, cfg *tls.Config, cert, script string, talk func(*tls.Conn)) (int, string, error) {
+	t.Helper()
+	target := serve(t, func(conn net.Conn) {
+		server := tls.Server(conn, cfg)
+		if server.HandshakeContext(t.Context()) == nil {
+			talk(server)
+		}
+	})
+	pins := filepath.Join(t.TempDir(), "pins")
+	if err := remember(pins, target.Addr()+" "+certs.TLSFingerprint(cfg.Certificates[0].Leaf)); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	s := &LineSession{
+		TLS: &TLS{Target: target, Pins: pins, Cert: cert, Key: cert}, Out: &out,
+		Script: NewScript("script", strings.NewReader(script)),
+	}
+	status, err := s.Run(t.Context())
+	return status, out.String(), err
+}
+
+// TestRefusedCertificate: in TLS 1.3 the client believes that the handshake
+// worked, and reads the alert later.
+func TestRefusedCertificate(t *testing.T) {
+	server, _ := pair(t, "server")
+	_, stranger := pair(t, "stranger")
+	cfg := &tls.Config{
+		Certificates: []tls.Certificate{server}, NextProtos: []string{protocolName},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13,
+	}
+	_, _, err := session(t, cfg, stranger, "status\n", func(*tls.Conn) {})
+	if !errors.As(err, new(*LoginError)) || !strings.Contains(err.Error(), "refuses the client certificate") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestStrangeServer: one that ends in the middle, says nothing that we know, or
+// is no admin port.
+func TestStrangeServer(t *testing.T) {
+	server, _ := pair(t, "server")
+	own := &tls.Config{Certificates: []tls.Certificate{server}, NextProtos: []string{protocolName}, MinVersion: tls.VersionTLS13}
+	for _, tt := range []struct {
+		name, says, script, want string
+		cfg                      *tls.Config
+	}{
+		{"lost in a command", markBegin + "prompt;> " + markClose, "scale web 3\n", `script:1: connection lost; it is not known whether "scale web 3" was done`, own},
+		{"wants a password", markBegin + "password;Password: " + markClose, "status\n", "nobody can be asked", own},
+		{"an HTTP server", "", "status\n", "not an admin port", &tls.Config{Certificates: own.Certificates, MinVersion: tls.VersionTLS13}},
+	} {
+		_, _, err := session(t, tt.cfg, "", tt.script, func(conn *tls.Conn) {
+			if _, err := conn.Write([]byte(tt.says)); err == nil {
+				_, _ = conn.Read(make([]byte, 64)) // one line, and gone
+			}
+		})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/norestart/norestart/commands"
+)
+
+// wantRequest is a channel request of the server: its command waits for a line
+// of input. Nothing is read ahead, so what a command does not ask for stays
+// where it is.
+const wantRequest = "want@norestart"
+
+// Streams are those of one command.
+type Streams struct {
+	// Answer returns a line with its end for each one that the command asks
+	// for; nil: there is none.
+	Answer   func(context.Context) ([]byte, error)
+	Out, Err io.Writer
+	// Interrupts has a word for each Ctrl-C; may be nil.
+	Interrupts <-chan struct{}
+}
+
+// Exec runs one command and returns its exit status. The error is ErrLost when
+// the connection broke before there was one: what became of the command is not
+// known then.
+func (c *Conn) Exec(ctx context.Context, command string, s Streams) (int, error) {
+	ch, reqs, err := c.client.OpenChannel("session", nil)
+	if err != nil {
+		return 0, fmt.Errorf("open a session: %w", err)
+	}
+	e := &execution{ch: ch, streams: s, requests: reqs, want: make(chan struct{}, 1), status: -1}
+	cut := context.AfterFunc(ctx, func() { _ = c.client.Close() })
+	defer cut()
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { e.interrupt(done) })
+	status, err := e.run(ctx, command)
+	close(done)
+	wg.Wait()
+	if ctx.Err() != nil && err != nil {
+		err = context.Cause(ctx)
+	}
+	return status, err
+}
+
+// Words writes a command such that the server reads the same words again.
+func Words(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = quote(word)
+	}
+	return strings.Join(quoted, " ")
+}
+
+func quote(word string) string {
+	back, err := commands.Parse(word)
+	if err == nil && len(back) == 1 && back[0] == word && !strings.HasPrefix(word, "#") {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// execution is one command under way.
+type execution struct {
+	ch       ssh.Channel
+	streams  Streams
+	requests <-chan *ssh.Request
+	want     chan struct{}
+	status   int // -1: not known yet
+}
+
+func (e *execution) run(ctx context.Context, command string) (int, error) {
+	defer e.ch.Close()
+	started, err := e.ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
+	switch {
+	case err != nil:
+		return 0, ErrLost
+	case !started:
+		return 0, errors.New("the server refuses the command: too long, or none may be run")
+	}
+	feeding, fed := context.WithCancel(ctx)
+	defer fed()
+	var wg sync.WaitGroup
+	var outErr, errErr error
+	wg.Go(func() { _, outErr = io.Copy(e.streams.Out, e.ch); e.unread(outErr) })
+	wg.Go(func() { _, errErr = io.Copy(e.streams.Err, e.ch.Stderr()); e.unread(errErr) })
+	wg.Go(func() { e.feed(feeding) })
+	e.follow()
+	fed()
+	wg.Wait()
+	if err := errors.Join(outErr, errErr); err != nil {
+		return 0, fmt.Errorf("pass output on: %w", err)
+	}
+	if e.status < 0 {
+		return 0, ErrLost
+	}
+	return e.status, nil
+}
+
+// unread ends a command whose output nobody reads any more.
+func (e *execution) unread(err error) {
+	if err != nil {
+		_ = e.ch.Close() // it may have ended
+	}
+}
+
+// follow reads the channel's requests until it is closed.
+func (e *execution) follow() {
+	for req := range e.requests {
+		switch req.Type {
+		case "exit-status":
+			var exit struct{ Status uint32 }
+			if ssh.Unmarshal(req.Payload, &exit) == nil {
+				e.status = int(exit.Status & 0xff)
+			}
+		case wantRequest:
+			select {
+			case e.want <- struct{}{}:
+			default: // it asked before and still waits
+			}
+		}
+		if req.WantReply {
+			_ = req.Reply(false, nil) // an error ends the loop by itself
+		}
+	}
+	close(e.want)
+}
+
+// feed sends a line for each one that is wanted.
+func (e *execution) feed(ctx context.Context) {
+	for range e.want {
+		var line []byte
+		err := io.EOF
+		if e.streams.Answer != nil {
+			line, err = e.streams.Answer(ctx)
+		}
+		if err == nil {
+			_, err = e.ch.Write(line)
+		}
+		if err != nil {
+			_ = e.ch.CloseWrite() // no more input
+			for range e.want {
+			}
+			return
+		}
+	}
+}
+
+// interrupt passes Ctrl-C on, as the signal of RFC 4254 §6.9.
+func (e *execution) interrupt(done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-e.streams.Interrupts:
+			_, _ = e.ch.SendRequest("signal", false, ssh.Marshal(struct{ Signal string }{"INT"})) // it may have ended
+		}
+	}
+}

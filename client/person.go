@@ -1,0 +1,101 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// ErrInterrupted is what a person says with Ctrl-C.
+var ErrInterrupted = errors.New("interrupted")
+
+// Keys of a terminal in raw mode.
+const (
+	keyInterrupt = 0x03
+	keyEnd       = 0x04
+	keyBackspace = 0x08
+	keyKillLine  = 0x15
+	keyEscape    = 0x1b
+	keyRubout    = 0x7f
+	maxSecret    = 1 << 10
+)
+
+// Person is who sits at a terminal and can be asked.
+type Person struct {
+	in  *Input
+	tty *os.File
+	out io.Writer
+}
+
+// NewPerson returns who can be asked through a terminal; nil when tty is none.
+// Prompts go to shown if that is a terminal, too, else to tty.
+func NewPerson(in *Input, tty *os.File, shown io.Writer) *Person {
+	if !term.IsTerminal(int(tty.Fd())) {
+		return nil
+	}
+	if f, ok := shown.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		shown = tty
+	}
+	return &Person{in: in, tty: tty, out: shown}
+}
+
+// Line asks for a line, which the terminal shows and edits.
+func (p *Person) Line(ctx context.Context, prompt string) (string, error) {
+	fmt.Fprint(p.out, prompt)
+	line, err := p.in.Line(ctx)
+	if err != nil {
+		fmt.Fprintln(p.out)
+		return "", err
+	}
+	return strings.TrimRight(string(line), "\r\n"), nil
+}
+
+// Secret asks for a line that nothing shows. The terminal is as before when it
+// returns; Ctrl-C is ErrInterrupted, Ctrl-D io.EOF.
+func (p *Person) Secret(ctx context.Context, prompt string) (secret string, err error) {
+	state, err := term.MakeRaw(int(p.tty.Fd()))
+	if err != nil {
+		return "", fmt.Errorf("hide what is typed: %w", err)
+	}
+	defer func() {
+		err = errors.Join(err, term.Restore(int(p.tty.Fd()), state))
+		fmt.Fprintln(p.out)
+	}()
+	fmt.Fprint(p.out, prompt)
+	var typed []byte
+	for b := make([]byte, 1); ; {
+		if _, err := p.in.Read(ctx, b); err != nil {
+			return "", err
+		}
+		done := false
+		if typed, done, err = hiddenKey(typed, b[0]); done || err != nil {
+			return string(typed), err
+		}
+	}
+}
+
+// hiddenKey takes one key of a line that is not shown.
+func hiddenKey(typed []byte, key byte) (_ []byte, done bool, err error) {
+	switch {
+	case key == '\r' || key == '\n':
+		return typed, true, nil
+	case key == keyInterrupt:
+		return nil, false, ErrInterrupted
+	case key == keyEnd:
+		return nil, false, io.EOF
+	case key == keyKillLine:
+		return typed[:0], false, nil
+	case key == keyBackspace || key == keyRubout:
+		_, size := utf8.DecodeLastRune(typed)
+		return typed[:len(typed)-size], false, nil
+	case len(typed) == maxSecret:
+		return nil, false, errors.New("a password of more than 1 kB")
+	}
+	return append(typed, key), false, nil
+}

@@ -1,0 +1,109 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/norestart/norestart/commands"
+)
+
+// Script is a file of commands. It stops at the first that fails.
+type Script struct {
+	name   string
+	lines  *bufio.Scanner
+	number int // of the line that was read last
+	begun  int // line of the command in hand
+	done   int // commands
+	out    io.Writer
+}
+
+// NewScript reads the commands from r as they are needed.
+func NewScript(name string, r io.Reader) *Script {
+	s := &Script{name: name, lines: bufio.NewScanner(r)}
+	s.lines.Buffer(nil, maxLine)
+	return s
+}
+
+// next returns the next line that is a command; answer takes any line.
+func (s *Script) next(answer bool) (string, error) {
+	for s.lines.Scan() {
+		s.number++
+		text := s.lines.Text()
+		if !answer {
+			s.begun = s.number
+		}
+		if words, err := commands.Parse(text); answer || err != nil || len(words) > 0 {
+			return text, nil
+		}
+	}
+	if err := s.lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return "", fmt.Errorf("%s:%d: %w", s.name, s.number+1, errLongLine)
+	} else if err != nil {
+		return "", fmt.Errorf("%s: %w", s.name, err)
+	}
+	return "", io.EOF
+}
+
+// read makes a script the source of a session's lines.
+func (s *Script) read(_ context.Context, _, _ string, answer bool) (string, error) {
+	return s.next(answer)
+}
+
+func (s *Script) keep(string)     {}
+func (s *Script) show() io.Writer { return s.out }
+
+// stopped is the error of a script that ended with a command that failed.
+func (s *Script) stopped(status int) error {
+	if status == 0 {
+		return nil
+	}
+	return &ScriptError{Status: status, Message: fmt.Sprintf("%s:%d: stopped; %d commands done", s.name, s.begun, s.done)}
+}
+
+// lost is the error of a script whose connection broke.
+func (s *Script) lost(p progress) error {
+	if p.line == "" {
+		return fmt.Errorf("%s:%d: %w; %d commands done", s.name, s.begun, ErrLost, s.done)
+	}
+	return fmt.Errorf("%s:%d: %w; %s", s.name, s.begun, ErrLost, strings.ToLower(p.unknown()[:1])+p.unknown()[1:])
+}
+
+// ScriptError is a script that stopped at a command that failed.
+type ScriptError struct {
+	Status  int // of the command
+	Message string
+}
+
+func (e *ScriptError) Error() string { return e.Message }
+
+// Run runs the script over ssh, each line by itself.
+func (s *Script) Run(ctx context.Context, conn *Conn, streams Streams) (int, error) {
+	for {
+		line, err := s.next(false)
+		if errors.Is(err, io.EOF) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		streams.Answer = func(context.Context) ([]byte, error) {
+			answer, err := s.next(true)
+			return []byte(answer + "\n"), err
+		}
+		status, err := conn.Exec(ctx, line, streams)
+		if errors.Is(err, ErrLost) {
+			return 0, s.lost(progress{line: line})
+		}
+		if err != nil {
+			return 0, err
+		}
+		if status != 0 {
+			return status, s.stopped(status)
+		}
+		s.done++
+	}
+}

@@ -1,0 +1,351 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// LineSession is a session of the TLS line shell.
+type LineSession struct {
+	TLS   *TLS
+	Retry Retry
+	In    *Input
+	Out   io.Writer
+	// Script is what to type; nil: a person types, and is Person of TLS.
+	Script *Script
+	// History is what was typed before; may be nil.
+	History *History
+	// Interrupts has a word for each Ctrl-C. While a command runs it is the
+	// command's; while there is no connection it ends the session.
+	Interrupts <-chan struct{}
+
+	source  source
+	conn    *tls.Conn
+	release func()
+
+	running progress
+	kept    string // typed and not sent
+	resumed bool   // the connection is not the first
+	status  int    // of the last command
+}
+
+// source is where the lines come from.
+type source interface {
+	// read returns the next line; when ctx ends first, what there is of it.
+	read(ctx context.Context, prompt, kept string, answer bool) (string, error)
+	keep(line string)
+	show() io.Writer // writes while a line is read
+}
+
+// errNoLogin is a connection that ended while the password was typed. Who has
+// left the terminal must not be connected again and again: the server would
+// count it, and shut us out.
+var errNoLogin = fmt.Errorf("%w before the login", ErrLost)
+
+// errBye is a session that the server ended on purpose.
+var errBye = errors.New("the session has ended")
+
+// Run runs the session to its end and returns its exit status.
+func (s *LineSession) Run(ctx context.Context) (int, error) {
+	if err := s.choose(); err != nil {
+		return 0, err
+	}
+	if err := interruptible(ctx, s.Interrupts, s.dial); err != nil {
+		return 0, err
+	}
+	for {
+		err := s.converse(ctx)
+		switch {
+		case errors.Is(err, errBye):
+			return s.status, nil
+		case errors.Is(err, io.EOF):
+			return s.end()
+		case !errors.Is(err, ErrLost):
+			return 0, err
+		case s.Script != nil:
+			return 0, s.Script.lost(s.running)
+		case errors.Is(err, errNoLogin):
+			if err := interruptible(ctx, s.Interrupts, s.awaitPerson); err != nil {
+				return 0, err
+			}
+		}
+		s.resumed = true
+		again := func(ctx context.Context) error { return s.Retry.again(ctx, s.Out, s.dial) }
+		if err := interruptible(ctx, s.Interrupts, again); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (s *LineSession) awaitPerson(ctx context.Context) error {
+	_, err := s.TLS.Person.Line(ctx, "The server did not wait. Press Enter to connect again: ")
+	return err
+}
+
+func (s *LineSession) choose() error {
+	switch {
+	case s.Script != nil:
+		s.Script.out = s.Out
+		s.source = s.Script
+		return nil
+	case s.TLS.Person == nil:
+		return errors.New("standard input is no terminal")
+	}
+	history := s.History
+	if history == nil {
+		history = &History{}
+	}
+	e, err := newEditor(s.In, s.Out, history)
+	s.source = e
+	return err
+}
+
+// end is the end of what is typed.
+func (s *LineSession) end() (int, error) {
+	if s.Script != nil {
+		return s.status, s.Script.stopped(s.status)
+	}
+	return 0, nil
+}
+
+func (s *LineSession) dial(ctx context.Context) (err error) {
+	s.conn, s.release, err = s.TLS.Dial(ctx)
+	return err
+}
+
+// converse speaks until the connection or the session ends.
+func (s *LineSession) converse(ctx context.Context) error {
+	heard := make(chan word)
+	receiving, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	var broken error
+	wg.Go(func() { broken = s.receive(receiving, heard) })
+	t := &talk{LineSession: s, heard: heard}
+	err := t.run(ctx)
+	stop()
+	s.release()
+	wg.Wait()
+	switch {
+	case !errors.Is(err, ErrLost):
+		return err
+	case refusedCertificate(broken):
+		return &LoginError{Message: s.TLS.Addr() + ": the server refuses the client certificate"}
+	case !t.loggedIn && t.passwords > 0:
+		return &LoginError{Message: s.TLS.Addr() + ": login refused"}
+	case !t.loggedIn && t.asked:
+		return errNoLogin
+	}
+	return err
+}
+
+// receive gives what the server sends, piece by piece, and closes heard at its
+// end.
+func (s *LineSession) receive(ctx context.Context, heard chan<- word) error {
+	defer close(heard)
+	var split splitter
+	for buf := make([]byte, 16<<10); ; {
+		n, err := s.conn.Read(buf)
+		for _, w := range split.feed(buf[:n]) {
+			w.text = bytes.Clone(w.text)
+			select {
+			case heard <- w:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// talk is one connection of a session.
+type talk struct {
+	*LineSession
+	heard     <-chan word
+	asked     bool // for the password
+	passwords int
+	loggedIn  bool
+}
+
+func (t *talk) run(ctx context.Context) error {
+	for {
+		select {
+		case w, ok := <-t.heard:
+			if !ok {
+				return ErrLost
+			}
+			if err := t.take(ctx, w); err != nil {
+				return err
+			}
+		case <-t.Interrupts:
+			if err := t.send(string(rune(keyInterrupt))); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// take does what a piece of the stream asks for.
+func (t *talk) take(ctx context.Context, w word) error {
+	if w.text != nil {
+		_, err := t.Out.Write(w.text)
+		return err
+	}
+	switch w.kind {
+	case markPassword:
+		return t.password(ctx, w.value)
+	case markPrompt:
+		t.loggedIn = true
+		return t.command(ctx, w.value)
+	case markAsk:
+		return t.answer(ctx, w.value)
+	case markEnd, markBye:
+		if status, err := strconv.Atoi(w.value); err == nil && status >= 0 && status < 255 {
+			t.status = status
+		}
+		if w.kind == markBye {
+			return errBye
+		}
+		if t.Script != nil && t.status == 0 {
+			t.Script.done++
+		}
+	}
+	t.running.take(w)
+	return nil
+}
+
+func (t *talk) password(ctx context.Context, prompt string) error {
+	if t.TLS.Person == nil {
+		return errors.New("the server wants a password and nobody can be asked: use --tls-cert and --tls-key")
+	}
+	t.asked = true
+	secret, err := t.listen(ctx, func(ctx context.Context) (string, error) { return t.TLS.Person.Secret(ctx, prompt) })
+	if err != nil {
+		return err
+	}
+	t.passwords++
+	return t.send(secret + "\n")
+}
+
+// command types the next command: first the one that goes on where the last
+// connection broke.
+func (t *talk) command(ctx context.Context, prompt string) error {
+	if again := t.takeUp(); again != "" {
+		fmt.Fprintf(t.Out, "%s%s\n", prompt, again)
+		return t.begin(again)
+	}
+	if t.Script != nil && t.status != 0 {
+		return io.EOF
+	}
+	for {
+		line, err := t.listen(ctx, func(ctx context.Context) (string, error) {
+			return t.source.read(ctx, prompt, t.kept, false)
+		})
+		t.kept = ""
+		switch {
+		case errors.Is(err, ErrLost):
+			t.kept = line
+			return err
+		case errors.Is(err, ErrInterrupted), err == nil && strings.TrimSpace(line) == "":
+			continue
+		case err != nil:
+			return err
+		}
+		t.source.keep(line)
+		return t.begin(line)
+	}
+}
+
+// takeUp returns what to go on with after a lost connection, if anything.
+func (t *talk) takeUp() string {
+	p := t.running
+	t.running = progress{}
+	if !t.resumed || p.line == "" {
+		return ""
+	}
+	again := p.resume()
+	if again == "" {
+		fmt.Fprintln(t.Out, p.unknown())
+	}
+	return again
+}
+
+func (t *talk) begin(line string) error {
+	t.running = progress{line: line}
+	return t.send(line + "\n")
+}
+
+func (t *talk) answer(ctx context.Context, prompt string) error {
+	line, err := t.listen(ctx, func(ctx context.Context) (string, error) {
+		return t.source.read(ctx, prompt, "", true)
+	})
+	switch {
+	case errors.Is(err, ErrInterrupted), errors.Is(err, io.EOF):
+		return t.send(string(rune(keyInterrupt)))
+	case err != nil:
+		return err
+	}
+	return t.send(line + "\n")
+}
+
+// listen waits for a person and for the server at the same time. When the
+// connection breaks, it returns what was typed with ErrLost.
+func (t *talk) listen(ctx context.Context, read func(context.Context) (string, error)) (string, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	type result struct {
+		line string
+		err  error
+	}
+	typed := make(chan result, 1)
+	go func() {
+		line, err := read(ctx)
+		typed <- result{line, err}
+	}()
+	var ended error
+	for {
+		select {
+		case r := <-typed:
+			if ended != nil {
+				r.err = ended
+			}
+			return r.line, r.err
+		case w, ok := <-t.heard:
+			if err := t.aside(w, ok); err != nil {
+				ended, t.heard = err, nil
+				cancel(ended)
+			}
+		}
+	}
+}
+
+// aside takes what the server says while a line is typed.
+func (t *talk) aside(w word, ok bool) error {
+	switch {
+	case !ok:
+		return ErrLost
+	case w.text != nil:
+		_, err := t.source.show().Write(w.text)
+		return err
+	case w.kind == markBye:
+		return t.take(context.Background(), w)
+	}
+	return nil
+}
+
+func (t *talk) send(text string) error {
+	if _, err := io.WriteString(t.conn, text); err != nil {
+		return ErrLost
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	defaultTimeout = 20 * time.Second
+	agentTimeout   = 2 * time.Second
+	maxPasswords   = 3 // as the server allows
+	keepalive      = 15 * time.Second
+	clientVersion  = "SSH-2.0-norestart"
+)
+
+// ErrLost is a connection that ended before it was told to.
+var ErrLost = errors.New("connection lost")
+
+// errEnd is the end of what a person types. (io.EOF is also that of a
+// connection.)
+var errEnd = errors.New("no password")
+
+// LoginError is a login that the server refused. Trying again does not help.
+type LoginError struct{ Message string }
+
+func (e *LoginError) Error() string { return e.Message }
+
+// SSH is how to log in over ssh.
+type SSH struct {
+	Target
+	Identities []string      // files of private keys, offered first
+	Agent      string        // socket of the agent; empty: none
+	Home       string        // its .ssh has the usual keys; empty: none
+	KnownHosts string        // file, see sshd(8)
+	Person     *Person       // may be asked; nil: nobody
+	Timeout    time.Duration // until logged in, without the time that the person takes; 0: 20 s
+	Warn       func(format string, args ...any)
+
+	asked bool // for the password, in the login in hand
+}
+
+// Dial connects and logs in. Once it has returned, ctx has no part in it any
+// more.
+func (s *SSH) Dial(ctx context.Context) (*Conn, error) {
+	s.asked = false
+	limit := cmp.Or(s.Timeout, defaultTimeout)
+	nc, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", s.Addr())
+	if err != nil {
+		return nil, cmp.Or(context.Cause(ctx), err)
+	}
+	c := newClock(limit, nc)
+	defer c.stop()
+	cut := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	conn, err := s.login(ctx, nc, c)
+	if !cut() && err == nil { // too late
+		_ = conn.Close()
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		_ = nc.Close() // the error says it all
+		return nil, s.explain(ctx, c, err)
+	}
+	return conn, nil
+}
+
+func (s *SSH) login(ctx context.Context, nc net.Conn, c *clock) (*Conn, error) {
+	id := &identities{files: s.Identities, agent: s.Agent, home: s.Home, person: s.Person, hold: c.hold, warn: s.warn}
+	defer id.close()
+	hosts := knownHosts{path: s.KnownHosts, person: s.Person, hold: c.hold}
+	var refused error // of ours; x/crypto/ssh keeps it as a text only
+	conn, chans, reqs, err := ssh.NewClientConn(nc, s.Addr(), &ssh.ClientConfig{
+		Config:            algorithms(),
+		User:              s.User,
+		Auth:              s.methods(ctx, id, c, &refused),
+		ClientVersion:     clientVersion,
+		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
+		HostKeyCallback: func(addr string, remote net.Addr, key ssh.PublicKey) error {
+			refused = hosts.check(ctx, addr, remote, key)
+			return refused
+		},
+	})
+	if err != nil {
+		return nil, cmp.Or(refused, err)
+	}
+	return newConn(ssh.NewClient(conn, chans, reqs)), nil
+}
+
+// algorithms are those of the server, the fastest of its ciphers first: what
+// both name first is taken without a second look.
+func algorithms() ssh.Config {
+	return ssh.Config{
+		KeyExchanges: []string{ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519},
+		Ciphers:      []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305, ssh.CipherAES256CTR},
+		MACs:         []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM},
+	}
+}
+
+// methods are the ways to log in, in order. A failure of ours, such as Ctrl-C
+// at a prompt, is kept in refused.
+func (s *SSH) methods(ctx context.Context, id *identities, c *clock, refused *error) []ssh.AuthMethod {
+	keys := ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { return id.signers(ctx) })
+	if s.Person == nil {
+		return []ssh.AuthMethod{keys}
+	}
+	password := ssh.PasswordCallback(func() (secret string, err error) {
+		s.asked = true
+		err = c.hold(func() error {
+			secret, err = s.Person.Secret(ctx, fmt.Sprintf("%s@%s's password: ", s.User, s.Host))
+			return err
+		})
+		if errors.Is(err, io.EOF) {
+			err = errEnd
+		}
+		if err != nil {
+			*refused = err
+		}
+		return secret, err
+	})
+	return []ssh.AuthMethod{keys, ssh.RetryableAuthMethod(password, maxPasswords)}
+}
+
+// explain says in our words why there was no login.
+func (s *SSH) explain(ctx context.Context, c *clock, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case c.expired():
+		return fmt.Errorf("%s: no login within %s", s.Addr(), cmp.Or(s.Timeout, defaultTimeout))
+	case errors.As(err, new(*TrustError)), errors.Is(err, ErrInterrupted), errors.Is(err, errEnd):
+		return err
+	case strings.Contains(err.Error(), "unable to authenticate"): // x/crypto/ssh has no sentinel for it
+		return &LoginError{Message: fmt.Sprintf("%s: login refused", s.Target)}
+	case s.asked: // who has left the terminal must not be asked again and again: the server would count it
+		return &LoginError{Message: fmt.Sprintf("%s: no login: the server did not wait", s.Target)}
+	}
+	return fmt.Errorf("%s: %w", s.Addr(), err)
+}
+
+func (s *SSH) warn(format string, args ...any) {
+	if s.Warn != nil {
+		s.Warn(format, args...)
+	}
+}
+
+// Conn is an ssh connection that has been logged in.
+type Conn struct {
+	client *ssh.Client
+
+	done  chan struct{} // closed: no more keepalives
+	ended chan struct{}
+}
+
+// newConn watches the connection: a peer that is silent for three keepalives is
+// gone.
+func newConn(client *ssh.Client) *Conn {
+	c := &Conn{client: client, done: make(chan struct{}), ended: make(chan struct{})}
+	go c.watch()
+	return c
+}
+
+func (c *Conn) watch() {
+	defer close(c.ended)
+	tick := time.NewTicker(keepalive)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-tick.C:
+		}
+		silent := time.AfterFunc(2*keepalive, func() { _ = c.client.Close() })
+		_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
+		silent.Stop()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Close ends the connection.
+func (c *Conn) Close() error {
+	close(c.done)
+	err := c.client.Close()
+	<-c.ended
+	return err
+}
+
+// clock bounds a login. It stands still while a person is asked.
+type clock struct {
+	limit time.Duration
+	timer *time.Timer
+	over  chan struct{}
+}
+
+func newClock(limit time.Duration, nc net.Conn) *clock {
+	c := &clock{limit: limit, over: make(chan struct{})}
+	c.timer = time.AfterFunc(limit, func() {
+		close(c.over)
+		_ = nc.Close()
+	})
+	return c
+}
+
+func (c *clock) stop() { c.timer.Stop() }
+
+// hold runs ask while the clock stands still.
+func (c *clock) hold(ask func() error) error {
+	if c.timer.Stop() {
+		defer c.timer.Reset(c.limit)
+	}
+	return ask()
+}
+
+func (c *clock) expired() bool {
+	select {
+	case <-c.over:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,96 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os/user"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// DefaultPort is that of the admin port.
+const DefaultPort = "7777"
+
+// Target is where to log in, and as whom.
+type Target struct{ User, Host, Port string }
+
+// ParseTarget reads [USER@]HOST[:PORT]. An IPv6 address with a port stands in
+// brackets. What text leaves out is empty, but for the port.
+func ParseTarget(text string) (Target, error) {
+	t := Target{Host: text, Port: DefaultPort}
+	if i := strings.LastIndexByte(text, '@'); i >= 0 {
+		t.User, t.Host = text[:i], text[i+1:]
+		if t.User == "" {
+			return Target{}, fmt.Errorf("%q: no user before the @", text)
+		}
+	}
+	if err := t.splitPort(); err != nil {
+		return Target{}, fmt.Errorf("%q: %w", text, err)
+	}
+	return t, t.check()
+}
+
+func (t *Target) splitPort() error {
+	if inner, ok := strings.CutPrefix(t.Host, "["); ok && strings.HasSuffix(inner, "]") {
+		t.Host = inner[:len(inner)-1]
+		return nil
+	}
+	if strings.Count(t.Host, ":") > 1 && t.Host[0] != '[' { // a bare IPv6 address
+		return nil
+	}
+	if !strings.Contains(t.Host, ":") {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(t.Host)
+	if err != nil {
+		return errors.New("must be [USER@]HOST[:PORT]")
+	}
+	t.Host, t.Port = host, port
+	return nil
+}
+
+// SetPort takes a port that was given apart.
+func (t *Target) SetPort(port string) error {
+	t.Port = port
+	return t.check()
+}
+
+// check refuses what could not be a host or would break a line of known_hosts.
+func (t *Target) check() error {
+	if t.Host == "" || strings.HasPrefix(t.Host, "-") {
+		return fmt.Errorf("no host %q", t.Host)
+	}
+	if strings.ContainsFunc(t.Host+t.User, odd) {
+		return fmt.Errorf("%q: neither a host nor a user has such characters", t.String())
+	}
+	if n, err := strconv.ParseUint(t.Port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("no port %q: 1 to 65535", t.Port)
+	}
+	return nil
+}
+
+func odd(r rune) bool {
+	return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(",*?!#|", r)
+}
+
+// LocalUser is who logs in when nobody is named: the user of this process, as
+// with ssh.
+func LocalUser() (string, error) {
+	u, err := user.Current()
+	if err != nil {
+		return "", fmt.Errorf("%w: name a user, as in admin@HOST", err)
+	}
+	return u.Username, nil
+}
+
+// Addr is HOST:PORT, as net.Dial takes it.
+func (t Target) Addr() string { return net.JoinHostPort(t.Host, t.Port) }
+
+func (t Target) String() string {
+	if t.User == "" {
+		return t.Addr()
+	}
+	return t.User + "@" + t.Addr()
+}

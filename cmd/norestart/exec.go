@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/norestart/norestart/client"
+)
+
+// leaveAfter is how long a command may take to end after Ctrl-C was pressed
+// twice.
+const leaveAfter = 2 * time.Second
+
+var (
+	errTimeout = errors.New("timed out")
+	errLeft    = errors.New("interrupted")
+)
+
+func execCommand(std streams) *cobra.Command {
+	var l login
+	var limit time.Duration
+	cmd := &cobra.Command{
+		Use:   "exec [FLAGS] [USER@]HOST[:PORT] COMMAND…",
+		Short: "Run one command on an admin port, over ssh",
+		Long: `Run one command on the admin port of a cluster, over ssh. Several words are
+given to it as they are; one word with spaces is a line, as with ssh.
+
+Standard input is read only when the command asks, a line for each question.
+Ctrl-C cancels the command; pressed twice, it is not waited for.
+
+The exit status is that of the command: 0 done, 1 failed, 2 usage, 77 denied,
+124 timed out, 127 unknown, 130 cancelled. If there was no login or the
+connection was lost it is 1, if this program was called wrongly 2.
+
+Keys are those of -i, of the ssh agent, and ~/.ssh/id_ed25519, id_ecdsa,
+id_rsa; a password is asked for on a terminal.`,
+		Example:               "  norestart exec admin@shop.example status\n  norestart exec -i deploy.key deploy@shop.example:7778 reload web",
+		DisableFlagsInUseLine: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch len(args) {
+			case 0:
+				return usage(errors.New("HOST is missing"))
+			case 1:
+				return hint(usage(errors.New("COMMAND is missing")), "norestart exec %s help; for a session: norestart connect %s", args[0], args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 0 {
+				return usage(errors.New("--timeout must not be negative"))
+			}
+			return l.exec(std, limit, args[0], args[1:])
+		},
+	}
+	l.flags(cmd.Flags())
+	cmd.Flags().DurationVar(&limit, "timeout", 0, "give up after this `time`, with status 124")
+	cmd.ValidArgsFunction = l.complete(std)
+	cmd.SetFlagErrorFunc(execFlagError)
+	return cmd
+}
+
+// execFlagError tells where a flag goes that is COMMAND's.
+func execFlagError(cmd *cobra.Command, err error) error {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
+		return hint(usage(err), "flags of COMMAND go after it: %s HOST COMMAND --%s", cmd.CommandPath(), unknown.GetSpecifiedName())
+	}
+	return usage(err)
+}
+
+func (l *login) exec(std streams, limit time.Duration, host string, words []string) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	ctx, unwatch := untilEnd(ctx)
+	defer unwatch()
+	if limit > 0 {
+		overdue := time.AfterFunc(limit, func() { cancel(errTimeout) })
+		defer overdue.Stop()
+	}
+	in := client.NewInput(std.in)
+	s, err := l.ssh(std, in, host)
+	if err != nil {
+		return err
+	}
+	signals, stop := interrupts()
+	defer stop()
+	status, err := runOne(ctx, cancel, s, client.Streams{Answer: in.Line, Out: std.out, Err: std.err}, signals, line(words))
+	switch {
+	case err != nil:
+		return execFailed(err, s.Target, limit)
+	case status != statusOK:
+		return &statusError{status: status}
+	}
+	return nil
+}
+
+// line is the command line of the words: one word is a line already.
+func line(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return client.Words(words)
+}
+
+// runOne logs in and runs the command.
+func runOne(ctx context.Context, cancel context.CancelCauseFunc, s *client.SSH, streams client.Streams, signals <-chan struct{}, command string) (int, error) {
+	return withInterrupts(cancel, signals, func(begun func(), passed <-chan struct{}) (int, error) {
+		conn, err := s.Dial(ctx)
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+		begun()
+		streams.Interrupts = passed
+		return conn.Exec(ctx, command, streams)
+	})
+}
+
+// withInterrupts runs do and watches for Ctrl-C. Before do calls begun, one ends
+// it all; after that it is the command's, and a second one ends the wait.
+func withInterrupts(cancel context.CancelCauseFunc, signals <-chan struct{}, do func(begun func(), passed <-chan struct{}) (int, error)) (int, error) {
+	passed, began, done := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		watchInterrupts(cancel, signals, passed, began, done)
+	}()
+	defer func() { close(done); <-watched }()
+	return do(sync.OnceFunc(func() { close(began) }), passed)
+}
+
+func watchInterrupts(cancel context.CancelCauseFunc, signals <-chan struct{}, passed chan<- struct{}, began, done <-chan struct{}) {
+	for pressed := 0; ; {
+		select {
+		case <-done:
+			return
+		case <-signals:
+		}
+		select {
+		case <-began:
+		default:
+			cancel(errLeft)
+			return
+		}
+		select {
+		case passed <- struct{}{}:
+		default: // one waits
+		}
+		if pressed++; pressed == 2 {
+			defer time.AfterFunc(leaveAfter, func() { cancel(errLeft) }).Stop()
+		}
+	}
+}
+
+// execFailed says why there is no exit status of the command.
+func execFailed(err error, t client.Target, limit time.Duration) error {
+	unknown := "norestart exec " + t.String() + " job list"
+	switch {
+	case errors.Is(err, errLeft), errors.Is(err, context.Canceled):
+		return &statusError{status: statusCancelled}
+	case errors.Is(err, errTimeout):
+		return hint(&statusError{status: statusTimeout, err: fmt.Errorf("timed out after %s: whether the command was done is not known", limit)}, "%s", unknown)
+	case errors.Is(err, client.ErrLost):
+		return hint(errors.New("connection lost: whether the command was done is not known"), "%s", unknown)
+	}
+	return loginFailed(err, t)
+}

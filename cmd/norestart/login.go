@@ -1,0 +1,138 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/norestart/norestart/client"
+)
+
+// login is what exec and connect know about how to log in.
+type login struct {
+	identities []string
+	port       int
+	user       string
+	knownHosts string
+	batch      bool
+	timeout    time.Duration
+}
+
+func (l *login) flags(flags *pflag.FlagSet) {
+	flags.StringArrayVarP(&l.identities, "identity", "i", nil, "`file` of a private key; may be repeated")
+	flags.IntVarP(&l.port, "port", "p", 0, "`port`, where HOST names none (default "+client.DefaultPort+")")
+	flags.StringVarP(&l.user, "login", "l", "", "`user`, where HOST names none (default: your own name)")
+	flags.StringVar(&l.knownHosts, "known-hosts", "", "`file` of trusted host keys (default: known_hosts in norestart's configuration)")
+	flags.BoolVar(&l.batch, "batch", false, "never ask")
+	flags.SetInterspersed(false) // what follows HOST is the command's
+	flags.SortFlags = false
+}
+
+// target reads HOST with what the flags add.
+func (l *login) target(text string) (client.Target, error) {
+	t, err := client.ParseTarget(text)
+	if err == nil && l.port != 0 {
+		err = t.SetPort(strconv.Itoa(l.port))
+	}
+	if err != nil {
+		return t, usage(err)
+	}
+	if t.User = cmp.Or(t.User, l.user); t.User == "" {
+		t.User, err = client.LocalUser()
+	}
+	return t, err
+}
+
+// ssh is how to log in over ssh, with who can be asked.
+func (l *login) ssh(std streams, in *client.Input, text string) (*client.SSH, error) {
+	t, err := l.target(text)
+	if err != nil {
+		return nil, err
+	}
+	known, err := configFile(l.knownHosts, "known_hosts")
+	if err != nil {
+		return nil, err
+	}
+	s := &client.SSH{
+		Target: t, Identities: l.identities, Agent: os.Getenv("SSH_AUTH_SOCK"), KnownHosts: known, Timeout: l.timeout,
+		Warn: func(format string, args ...any) { fmt.Fprintf(std.err, "warning: "+format+"\n", args...) },
+	}
+	s.Home, _ = os.UserHomeDir() // without one there are no keys in it
+	if !l.batch {
+		s.Person = client.NewPerson(in, std.in, std.err)
+	}
+	return s, nil
+}
+
+// configFile is the file that was named, or the one of that name in the
+// configuration of norestart.
+func configFile(named, name string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "norestart", name), nil
+}
+
+// interrupts gives a word for each Ctrl-C until stop is called.
+func interrupts() (words <-chan struct{}, stop func()) {
+	signals, out, done := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
+	ended := make(chan struct{})
+	signal.Notify(signals, os.Interrupt)
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+			select {
+			case out <- struct{}{}:
+			case <-done:
+				return
+			}
+		}
+	}()
+	return out, func() {
+		signal.Stop(signals)
+		close(done)
+		<-ended
+	}
+}
+
+// untilEnd ends the context when the program is to end, so that the terminal is
+// as it was before.
+func untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
+}
+
+// loginFailed says what a failed login means to the caller.
+func loginFailed(err error, t client.Target) error {
+	trust, distrusted := errors.AsType[*client.TrustError](err)
+	_, refused := errors.AsType[*client.LoginError](err)
+	switch {
+	case distrusted && trust.Hint != "":
+		return hint(err, "%s", trust.Hint)
+	case refused:
+		return hint(err, "name a key with -i, or load it with ssh-add; the server's log says why")
+	case errors.Is(err, client.ErrInterrupted):
+		return &statusError{status: statusCancelled}
+	case strings.Contains(err.Error(), "connection refused"):
+		return hint(err, "is it the admin port? Give another with -p")
+	}
+	return err
+}
