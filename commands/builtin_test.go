@@ -350,7 +350,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("help has no %q:\n%s", part, all.Out)
 		}
 	}
-	if got := s.do(t.Context(), "worker ?"); got != s.do(t.Context(), "help worker") || !strings.Contains(got.Out, "worker list\n") {
+	if got := s.do(t.Context(), "worker ?"); got != s.do(t.Context(), "help worker") || !strings.Contains(got.Out, "\nworker list ") {
 		t.Errorf("worker ?: %+v", got)
 	}
 	if got := s.do(t.Context(), "worker --help"); got != s.do(t.Context(), "help worker") {
@@ -398,7 +398,7 @@ func TestJSONEverywhere(t *testing.T) {
 
 func TestWidth(t *testing.T) {
 	s := newSession(t, hello())
-	s.in.Width = 20
+	s.in.Screen.Width = 20
 	wide := s.do(t.Context(), "worker list")
 	s.in.Mode = Interactive
 	for line := range strings.Lines(s.do(t.Context(), "worker list").Out) {

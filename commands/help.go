@@ -29,7 +29,7 @@ func help(_ context.Context, call *Call) error {
 		return call.helpOn([]*Command{c})
 	}
 	if family := r.family(words[0], call.Role); len(words) == 1 && len(family) > 0 {
-		return call.helpOn(family)
+		return call.helpFamily(family)
 	}
 	return r.unknown(words, call.Role)
 }
@@ -39,6 +39,19 @@ func (r *Registry) family(first string, role Role) []*Command {
 	return slices.DeleteFunc(r.Visible(role), func(c *Command) bool {
 		return !strings.HasPrefix(c.Name, first+" ")
 	})
+}
+
+// helpFamily is a line for each command of a group.
+func (c *Call) helpFamily(family []*Command) error {
+	if c.JSON {
+		return c.helpJSON(family)
+	}
+	var rows [][]string
+	for _, command := range family {
+		rows = append(rows, []string{synopsis(command), command.Summary})
+	}
+	_, err := c.Out.Write([]byte(layOut(rows, c.Width)))
+	return err
 }
 
 // helpAll is a line for each command, by groups.
@@ -55,7 +68,12 @@ func (c *Call) helpAll() error {
 		}
 	}
 	text := layOut(rows, c.Width) + c.apartTable()
-	text += "Every command takes --json, and --help.\n"
+	var after [][]string
+	for _, f := range filters {
+		after = append(after, []string{"  | " + strings.TrimSpace(f.name+" "+f.usage), f.summary})
+	}
+	text += layOut(append([][]string{{"Filters, after any command"}}, after...), c.Width)
+	text += "Every command takes --json, and --help; at a prompt TAB completes and ? tells what may come next.\n"
 	_, err := c.Out.Write([]byte(text))
 	return err
 }
@@ -145,6 +163,9 @@ func eachFlag(c *Command, do func(*pflag.Flag)) {
 
 // flagForm is a flag with a name for its value.
 func flagForm(f *pflag.Flag) string {
+	if mayStandAlone(f) {
+		return "--" + f.Name + " [TIME]"
+	}
 	switch f.Value.Type() {
 	case "bool":
 		return "--" + f.Name

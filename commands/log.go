@@ -40,6 +40,9 @@ func streamFlags(flags *pflag.FlagSet) {
 	flags.Duration("for", 0, "follow for this `time`, then end")
 }
 
+// errEnough ends a stream whose filter wants no more.
+var errEnough = errors.New("enough lines")
+
 // stream is how "log" and "events" read.
 type stream struct {
 	lines  int // as in control.LogQuery
@@ -117,6 +120,9 @@ func (c *Call) read(ctx context.Context, s stream, from func(context.Context, io
 	}
 	defer cancel()
 	err := from(limited, c.Out)
+	if errors.Is(err, errEnough) {
+		return nil
+	}
 	if s.limit > 0 && ctx.Err() == nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
 		return nil // the time that was asked for is over
 	}
@@ -125,6 +131,9 @@ func (c *Call) read(ctx context.Context, s stream, from func(context.Context, io
 
 func (c *Call) readWhole(ctx context.Context, out io.Writer, from func(context.Context, io.Writer) error) error {
 	_, err := answer(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, from(ctx, out) })
+	if errors.Is(err, errEnough) {
+		return nil
+	}
 	return err
 }
 
@@ -136,8 +145,13 @@ func (c *Call) item(out io.Writer, value any, text string) error {
 			return err
 		}
 	}
-	_, err := out.Write(line)
-	return err
+	if _, err := out.Write(line); err != nil {
+		return err
+	}
+	if c.enough != nil && c.enough() {
+		return errEnough
+	}
+	return nil
 }
 
 func logText(l control.LogLine) string {

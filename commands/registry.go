@@ -140,3 +140,25 @@ func (r *Registry) Visible(role Role) []*Command {
 	}
 	return list
 }
+
+// Secret reports whether line is a command whose words are not to be kept.
+func (r *Registry) Secret(line string) bool {
+	words, err := Parse(line)
+	if err != nil || len(words) == 0 {
+		return false
+	}
+	if words, err = r.expand(words, Admin); err != nil {
+		return false
+	}
+	c, _ := r.Lookup(words)
+	return c != nil && c.Secret
+}
+
+// Redact returns words as they may be kept: of a command that is secret, its
+// name alone.
+func (r *Registry) Redact(words []string) []string {
+	if c, _ := r.Lookup(words); c != nil && c.Secret {
+		return strings.Fields(c.Name)
+	}
+	return words
+}

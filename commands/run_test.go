@@ -43,7 +43,7 @@ func TestRunTells(t *testing.T) {
 		{"scale web “4”", nil, result{2, "", lines(
 			`error: scale web “4”: "“4”" is not a number of workers: N, +N, -N or auto`, "hint: column 11 is a typographic quote (“): type ' or \"")}},
 		{"worker info 'x", nil, result{2, "", lines("error: unclosed quote (') at column 13")}},
-		{"status | grep", nil, result{2, "", lines("error: unquoted | at column 8: there are no pipes", "hint: quote it: '|'")}},
+		{"status | grep", nil, result{2, "", lines(`error: "grep" is no filter`, "hint: after | comes one of match, except, count, head, tail; to mean the character, quote it: '|'")}},
 		{"status now", nil, result{2, "", lines(`error: status takes no argument, there is "now"`, "hint: help status")}},
 		{"worker info a b", nil, result{2, "", lines(`error: worker info: one argument too many: "b"`, "hint: help worker info")}},
 		{"worker stop", nil, result{2, "", lines("error: worker stop: arguments are missing", "hint: help worker stop")}},

@@ -129,7 +129,7 @@ func (c *Call) poolTable(pools []control.PoolStatus) string {
 			strconv.Itoa(p.Generation), dash(strings.Join(p.Listen, " ")),
 		})
 	}
-	return c.table([]string{"POOL", "TARGET", "READY", "DEAD", "STOPPED", "GENERATION", "LISTEN"}, rows)
+	return c.table([]string{"POOL", "TARGET", "READY", "DEAD", "STOPPED", "GENERATION", "LISTEN"}, rows, nil)
 }
 
 func targetText(n int) string {

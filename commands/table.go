@@ -2,23 +2,35 @@ package commands
 
 import (
 	"strings"
-	"unicode/utf8"
 )
 
+// least is how narrow a column of a table may become, to leave room for others.
+const least = 10
+
 // Table writes rows under a header in aligned columns, in one piece: a table
-// is whole or not there. Cells pass [Safe]. At a prompt, lines are cut to the
-// width of the terminal.
+// is whole or not there. Cells pass [Safe]. At a prompt the table is made to
+// fit the terminal: the widest columns are cut first, then the lines.
 func (c *Call) Table(header []string, rows ...[]string) error {
-	_, err := c.Out.Write([]byte(c.table(header, rows)))
+	_, err := c.Out.Write([]byte(c.table(header, rows, nil)))
 	return err
 }
 
-func (c *Call) table(header []string, rows [][]string) string {
+// table is Table with a colour for each cell; tint may be nil.
+func (c *Call) table(header []string, rows [][]string, tint func(row, column int) style) string {
 	all := make([][]string, 0, len(rows)+1)
 	for _, row := range append([][]string{header}, rows...) {
 		all = append(all, safeCells(row))
 	}
-	return layOut(all, c.Width)
+	l := layout{rows: all, width: c.Width, squeeze: true}
+	if tint != nil {
+		l.paint = func(row, column int, cell string) string {
+			if row == 0 {
+				return cell
+			}
+			return c.paint(tint(row-1, column), cell)
+		}
+	}
+	return l.text()
 }
 
 func safeCells(row []string) []string {
@@ -30,21 +42,26 @@ func safeCells(row []string) []string {
 }
 
 // layOut aligns rows by their widest cells; width 0 does not cut.
-func layOut(rows [][]string, width int) string {
-	var widest []int
-	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widest) {
-				widest = append(widest, 0)
-			}
-			widest[i] = max(widest[i], utf8.RuneCountInString(cell))
-		}
+func layOut(rows [][]string, width int) string { return layout{rows: rows, width: width}.text() }
+
+// layout is a table on its way to text.
+type layout struct {
+	rows    [][]string
+	width   int  // 0: any
+	squeeze bool // cut wide cells so that the others have room
+	paint   func(row, column int, cell string) string
+}
+
+func (l layout) text() string {
+	widest := l.widest()
+	if l.squeeze && l.width > 0 {
+		narrow(widest, l.width)
 	}
 	var b strings.Builder
-	for _, row := range rows {
-		line := alignRow(row, widest)
-		if width > 0 {
-			line = clip(line, width)
+	for i, row := range l.rows {
+		line := l.align(i, row, widest)
+		if l.width > 0 {
+			line = clip(line, l.width)
 		}
 		b.WriteString(line)
 		b.WriteByte('\n')
@@ -52,12 +69,50 @@ func layOut(rows [][]string, width int) string {
 	return b.String()
 }
 
-func alignRow(row []string, widest []int) string {
+func (l layout) widest() []int {
+	var widest []int
+	for _, row := range l.rows {
+		for i, cell := range row {
+			if i == len(widest) {
+				widest = append(widest, 0)
+			}
+			widest[i] = max(widest[i], Columns(cell))
+		}
+	}
+	return widest
+}
+
+// narrow takes from the widest columns until all fit, or none is wide.
+func narrow(widest []int, width int) {
+	total := 2 * (len(widest) - 1)
+	for _, w := range widest {
+		total += w
+	}
+	for ; total > width; total-- {
+		most := 0
+		for i, w := range widest {
+			if w >= widest[most] {
+				most = i
+			}
+		}
+		if widest[most] <= least {
+			return
+		}
+		widest[most]--
+	}
+}
+
+func (l layout) align(number int, row []string, widest []int) string {
 	var b strings.Builder
 	for i, cell := range row {
+		cell = clip(cell, widest[i])
+		gap := strings.Repeat(" ", widest[i]-Columns(cell)+2)
+		if l.paint != nil {
+			cell = l.paint(number, i, cell)
+		}
 		b.WriteString(cell)
 		if i < len(row)-1 {
-			b.WriteString(strings.Repeat(" ", widest[i]-utf8.RuneCountInString(cell)+2))
+			b.WriteString(gap)
 		}
 	}
 	return strings.TrimRight(b.String(), " ")

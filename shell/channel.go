@@ -36,9 +36,10 @@ type channel struct {
 	cancel context.CancelCauseFunc
 
 	// Set before the session starts, not changed after it.
-	pty     *ptyRequest // nil: none
-	exec    bool
-	command string // of exec
+	pty      *ptyRequest // nil: none
+	exec     bool
+	command  string // of exec
+	noColour bool   // NO_COLOR is set
 
 	envs       int
 	started    bool
@@ -134,6 +135,7 @@ func (c *channel) take(req *gossh.Request) bool {
 	case "env":
 		c.envs++
 		pass = c.envs <= maxEnv && allowedEnv(req.Payload)
+		c.noColour = c.noColour || pass && !c.started && refusesColour(req.Payload)
 	case "shell":
 		pass = !c.started
 		c.started = true

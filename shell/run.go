@@ -32,6 +32,9 @@ type request struct {
 	out, err io.Writer
 	ask      func(ctx context.Context, prompt string) (string, error)
 	width    int
+	height   int
+	live     bool // the terminal moves its cursor
+	colour   bool // and shows colours
 	prefix   string
 	// interrupted is called for each Ctrl-C; may be nil.
 	interrupted func()
@@ -143,8 +146,9 @@ func (s *session) invoke(ctx context.Context, q request, role commands.Role) int
 	status := s.srv.registry.Run(ctx, commands.Invocation{
 		Line: q.line, Args: q.args, User: s.who.name, Role: role,
 		Control: s.srv.host.Control(s.who.name),
-		Out:     q.out, Err: q.err, Mode: q.mode, Width: q.width, Prefix: q.prefix,
-		Ask: q.ask, Before: r.before, Denied: r.denied, Panicked: r.panicked,
+		Out:     q.out, Err: q.err, Mode: q.mode, Prefix: q.prefix,
+		Screen: commands.Screen{Width: q.width, Height: q.height, Live: q.live, Colour: q.colour},
+		Ask:    q.ask, Before: r.before, Denied: r.denied, Panicked: r.panicked,
 	})
 	s.runs.Store(nil)
 	r.end(status, q)
@@ -171,8 +175,8 @@ func (r *run) record(e Event) Record {
 // before writes the start of a command. What only an admin may do is not done
 // without a record, except by root on the machine, who could as well kill us.
 func (r *run) before(_ string, args []string) error {
-	r.argv, r.known = args, true
-	line := audit.Quote(strings.Join(args, " "))
+	r.argv, r.known = r.session.srv.registry.Redact(args), true
+	line := audit.Quote(strings.Join(r.argv, " "))
 	r.session.runs.Store(&line)
 	err := r.session.srv.audit(r.record(audit.EventStart))
 	if err == nil {
@@ -194,7 +198,7 @@ func (r *run) before(_ string, args []string) error {
 }
 
 func (r *run) denied(_ string, args []string) {
-	r.argv, r.known, r.refused = args, true, true
+	r.argv, r.known, r.refused = r.session.srv.registry.Redact(args), true, true
 	status := commands.StatusDenied
 	rec := r.record(audit.EventDenied)
 	rec.Status = &status

@@ -83,7 +83,7 @@ func TestInteractive(t *testing.T) {
 	term := f.terminal("viewer", "look")
 	for _, step := range []struct{ send, expect string }{
 		{"foo 1\r", "foo\r\n1\r\nviewer@hello> "},
-		{"fooo\r", "error: unknown command \"fooo\". Did you mean: foo\r\nviewer@hello> "},
+		{"fooo\r", "fooo\r\n^ unknown command. Did you mean: foo\r\nviewer@hello> "},
 		{"baz\r", "Give me a number: "},
 		{"21\r", "21*2 = 42\r\nviewer@hello> "},
 		{"baz\r", "Give me a number: "},
