@@ -64,6 +64,7 @@ func (c *Call) writeJobID(id string) error {
 type follower struct {
 	call   *Call
 	id     string
+	bars   *progress        // nil: none are shown
 	failed control.JobEvent // the last event of a worker that failed
 }
 
@@ -77,6 +78,7 @@ func (c *Call) follow(ctx context.Context, id string, own bool) error {
 		following, leave = context.WithCancelCause(context.WithoutCancel(ctx))
 	}
 	defer leave(nil)
+	f.bars = c.watchJob(following, id)
 	interrupted := make(chan struct{})
 	calm := context.AfterFunc(ctx, func() {
 		defer close(interrupted)
@@ -85,6 +87,7 @@ func (c *Call) follow(ctx context.Context, id string, own bool) error {
 		}
 	})
 	job, err := c.Primary.FollowJob(following, id, f.show)
+	f.bars.end()
 	cause := context.Cause(following)
 	if !calm() {
 		leave(nil)
@@ -103,8 +106,11 @@ func (f *follower) interrupt(ctx, following context.Context, leave context.Cance
 		leave(cause)
 		return
 	}
+	if f.bars != nil {
+		f.bars.freeze()
+	}
 	if f.call.Mode == Interactive && !f.call.JSON {
-		_, _ = fmt.Fprintf(f.call.Err, "cancelling job %s: it stops after the worker in hand\n", Safe(f.id))
+		_, _ = fmt.Fprintf(f.call.Err, "cancelling job %s: it stops after the worker in hand; Ctrl-C again: stop waiting\n", Safe(f.id))
 	}
 	cancelling, done := context.WithTimeout(following, cancelWithin)
 	defer done()
@@ -132,6 +138,10 @@ func wished(cause error) bool {
 func (f *follower) show(e control.JobEvent) error {
 	if e.Error != "" || len(e.Lines) > 0 {
 		f.failed = e
+	}
+	if f.bars != nil {
+		f.bars.event(e)
+		return nil
 	}
 	if f.call.JSON {
 		if e.Event == "done" {

@@ -37,6 +37,7 @@ func Run(t *testing.T, dir string) {
 			"sig": sig, "gone": gone, "noorphans": noOrphans, "worker": worker,
 			"load": load, "request": request, "sshkey": sshKey, "fds": descriptors,
 			"occupy": occupy, "tinydisk": tinyDisk,
+			"terminal": openTerminal, "type": typeKeys, "sees": sees, "never": never, "resize": resize,
 		},
 	})
 }
@@ -48,6 +49,8 @@ type script struct {
 	clusters []*program
 	programs map[string]*program
 	loads    map[string]*client
+
+	terminals map[string]*terminal
 }
 
 type scriptKey struct{}
@@ -56,7 +59,7 @@ func of(ts *testscript.TestScript) *script { return ts.Value(scriptKey{}).(*scri
 
 // setup gives a script its directory, its variables and its end.
 func setup(env *testscript.Env) error {
-	s := &script{work: env.WorkDir, env: make(map[string]string), loads: make(map[string]*client), programs: make(map[string]*program)}
+	s := &script{work: env.WorkDir, env: make(map[string]string), loads: make(map[string]*client), programs: make(map[string]*program), terminals: make(map[string]*terminal)}
 	env.Values[scriptKey{}] = s
 	env.Setenv("PATH", os.Getenv(binVariable)+":"+os.Getenv("PATH"))
 	env.Setenv("HOME", env.WorkDir)

@@ -1,0 +1,120 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/norestart/norestart/control"
+)
+
+const (
+	// maxNotes keeps the status on one screen.
+	maxNotes = 8
+	// slowStart is how long a worker may take to become ready before a word
+	// about it helps.
+	slowStart = 5 * time.Second
+	// lately is how old an event may be that is worth a line of the status.
+	lately     = 10 * time.Minute
+	lastEvents = 200
+)
+
+// findings is what the status says beside numbers: what is not as it should
+// be, and for each worker that is meant what to type next.
+type findings struct {
+	trouble, notes []string
+}
+
+// look asks for the workers and the last events, for a person wants to know
+// why. Programs have the commands that show those.
+func (c *Call) look(ctx context.Context, s control.Status, now time.Time) (findings, error) {
+	workers, err := answer(ctx, c.Primary.Workers)
+	if err != nil {
+		return findings{}, err
+	}
+	done := map[string]int{}
+	var f findings
+	more := 0
+	for _, w := range workers {
+		if w.State == control.Done {
+			done[w.Pool]++
+		}
+		switch note := workerNote(w, now); {
+		case note == "":
+		case len(f.notes) < maxNotes:
+			f.notes = append(f.notes, note)
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		f.notes = append(f.notes, fmt.Sprintf("and %d more: worker list", more))
+	}
+	f.trouble = trouble(s, done)
+	if last := c.lastTrouble(ctx, now); last != "" {
+		f.notes = append(f.notes, last)
+	}
+	return f, nil
+}
+
+// workerNote says what is the matter with a worker; empty: nothing.
+func workerNote(w control.WorkerInfo, now time.Time) string {
+	switch {
+	case w.State == control.Dead:
+		return fmt.Sprintf("%s is dead%s. next: log --worker %s, then worker revive %s", w.ID, lastEnd(w, now), w.ID, w.ID)
+	case w.State == control.Backoff:
+		return fmt.Sprintf("%s ends again and again, restarts: %d%s. next: log --worker %s", w.ID, w.Restarts, lastEnd(w, now), w.ID)
+	case w.State == control.Stopped:
+		return fmt.Sprintf("%s is stopped by wish. next: worker revive %s", w.ID, w.ID)
+	case w.Silent:
+		return fmt.Sprintf("%s, pid %d, does not answer. next: it is replaced by itself, or worker restart %s", w.ID, w.PID, w.ID)
+	case w.State == control.Starting && w.Up > slowStart:
+		return fmt.Sprintf("%s has been starting for %s and is not ready. next: log --worker %s", w.ID, age(w.Up), w.ID)
+	case w.State == control.Draining:
+		return fmt.Sprintf("%s, pid %d, finishes what it has accepted", w.ID, w.PID)
+	case len(w.Outgoing) > 0 && !w.BuiltIn:
+		return fmt.Sprintf("%s: the old process, pid %d, generation %d, finishes what it has accepted. next: worker info %s", w.ID, w.Outgoing[0].PID, w.Outgoing[0].Generation, w.ID)
+	}
+	return ""
+}
+
+// lastEnd is how a worker's last process ended.
+func lastEnd(w control.WorkerInfo, now time.Time) string {
+	e := w.LastExit
+	if e == nil {
+		return ""
+	}
+	text := fmt.Sprintf(": %s after %s, %s ago", describeExit(*e), age(e.Uptime), age(now.Sub(e.Time)))
+	if n := len(e.Lines); n > 0 {
+		text += fmt.Sprintf(", last line %q", clip(e.Lines[n-1], 80))
+	}
+	return text
+}
+
+// lastTrouble is the newest event that tells of a trouble of the cluster as a
+// whole, such as a full disk. Without an answer there is none: the status is
+// what was asked for.
+func (c *Call) lastTrouble(ctx context.Context, now time.Time) string {
+	var last control.Event
+	_, err := answer(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.Primary.Events(ctx, control.EventQuery{Lines: lastEvents}, func(e control.Event) error {
+			if e.Kind == "cluster.trouble" || e.Kind == "pool.trouble" {
+				last = e
+			}
+			return nil
+		})
+	})
+	if err != nil || last.Time.IsZero() || now.Sub(last.Time) > lately {
+		return ""
+	}
+	return fmt.Sprintf("%s ago: %s. next: %s", age(now.Sub(last.Time)), last.Text, cure(last.Text))
+}
+
+// cure is what to do about a trouble.
+func cure(text string) string {
+	if strings.Contains(text, "no space left") {
+		return "make room where the state directory is"
+	}
+	return "events"
+}
