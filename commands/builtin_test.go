@@ -129,7 +129,8 @@ func TestStatusPage(t *testing.T) {
 			"shell  1                 1      0     0        1           -",
 			"job 31: reload web by viola, running, 1 of 4, 12s ago",
 			`web: web/1: exit \x1b[31m0`,
-			"web/1 is dead. next: log --worker web/1, then worker revive web/1")
+			"web/1 is dead. next: log --worker web/1, then worker revive web/1",
+			`  a\x1b[2Jb`)
 		if got := newSession(t, f).do(t.Context(), "status"); got.Out != want {
 			t.Error(cmp.Diff(want, got.Out))
 		}

@@ -212,7 +212,8 @@ func (r *Registry) Explain(ctx context.Context, c Completion, width int) string 
 	if len(args) > 0 || !strings.Contains(command.Usage, " ") && !needs(command.Usage) {
 		rows = append(rows, []string{"<Enter>", ""})
 	}
-	return clip(fmt.Sprintf("%s: %s", usageLine(command), command.Summary), max(width, 1)) + "\n" + layOut(rows, width)
+	head := wrapWords(fmt.Sprintf("%s: %s", usageLine(command), command.Summary), max(width-4, leastText))
+	return strings.Join(head, "\n    ") + "\n" + layOut(rows, width)
 }
 
 // needs reports whether a usage begins with an argument that may not be left out.

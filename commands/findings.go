@@ -12,6 +12,7 @@ import (
 const (
 	// maxNotes keeps the status on one screen.
 	maxNotes = 8
+	maxNote  = 120 // columns of a line that a worker wrote
 	// slowStart is how long a worker may take to become ready before a word
 	// about it helps.
 	slowStart = 5 * time.Second
@@ -23,8 +24,13 @@ const (
 // findings is what the status says beside numbers: what is not as it should
 // be, and for each worker that is meant what to type next.
 type findings struct {
-	trouble, notes []string
+	trouble []string
+	notes   []note
 }
+
+// note is one thing that is worth a line, and the line that a worker wrote
+// about it.
+type note struct{ text, quote string }
 
 // look asks for the workers and the last events, for a person wants to know
 // why. Programs have the commands that show those.
@@ -40,20 +46,21 @@ func (c *Call) look(ctx context.Context, s control.Status, now time.Time) (findi
 		if w.State == control.Done {
 			done[w.Pool]++
 		}
-		switch note := workerNote(w, now); {
-		case note == "":
+		text := workerNote(w, now)
+		switch {
+		case text == "":
 		case len(f.notes) < maxNotes:
-			f.notes = append(f.notes, note)
+			f.notes = append(f.notes, note{text, c.lastLine(ctx, w)})
 		default:
 			more++
 		}
 	}
 	if more > 0 {
-		f.notes = append(f.notes, fmt.Sprintf("and %d more: worker list", more))
+		f.notes = append(f.notes, note{text: fmt.Sprintf("and %d more: worker list", more)})
 	}
 	f.trouble = trouble(s, done)
 	if last := c.lastTrouble(ctx, now); last != "" {
-		f.notes = append(f.notes, last)
+		f.notes = append(f.notes, note{text: last})
 	}
 	return f, nil
 }
@@ -86,10 +93,20 @@ func lastEnd(w control.WorkerInfo, now time.Time) string {
 		return ""
 	}
 	text := fmt.Sprintf(": %s after %s, %s ago", describeExit(*e), age(e.Uptime), age(now.Sub(e.Time)))
-	if n := len(e.Lines); n > 0 {
-		text += fmt.Sprintf(", last line %q", clip(e.Lines[n-1], 80))
-	}
 	return text
+}
+
+// lastLine is what a worker that ended wrote last: more often than not, why. It
+// is the only thing that is asked for each worker, so for those alone.
+func (c *Call) lastLine(ctx context.Context, w control.WorkerInfo) string {
+	if w.State != control.Dead && w.State != control.Backoff {
+		return ""
+	}
+	detail, err := c.worker(ctx, w.ID)
+	if err != nil || len(detail.Lines) == 0 { // the note stands without it
+		return ""
+	}
+	return clip(detail.Lines[len(detail.Lines)-1], maxNote)
 }
 
 // lastTrouble is the newest event that tells of a trouble of the cluster as a

@@ -73,7 +73,7 @@ func (c *Call) helpAll() error {
 		after = append(after, []string{"  | " + strings.TrimSpace(f.name+" "+f.usage), f.summary})
 	}
 	text += layOut(append([][]string{{"Filters, after any command"}}, after...), c.Width)
-	text += "Every command takes --json, and --help; at a prompt TAB completes and ? tells what may come next.\n"
+	text += "Every command takes --json, and --help.\nAt a prompt TAB completes, ? tells what may come next.\n"
 	_, err := c.Out.Write([]byte(text))
 	return err
 }

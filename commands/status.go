@@ -51,7 +51,10 @@ func (c *Call) statusPage(s control.Status, f findings, now time.Time) string {
 		}
 	}
 	for _, note := range f.notes {
-		fmt.Fprintf(&b, "%s\n", Safe(note))
+		fmt.Fprintf(&b, "%s\n", Safe(note.text))
+		if note.quote != "" {
+			fmt.Fprintf(&b, "  %s\n", Safe(note.quote))
+		}
 	}
 	return b.String()
 }

@@ -4,8 +4,14 @@ import (
 	"strings"
 )
 
-// least is how narrow a column of a table may become, to leave room for others.
-const least = 10
+const (
+	// least is how narrow a column of a table may become, to leave room for
+	// others, and leastHead how much of a heading must be left.
+	least     = 10
+	leastHead = 4
+	// leastText is the room below which text that wraps goes to a line of its own.
+	leastText = 24
+)
 
 // Table writes rows under a header in aligned columns, in one piece: a table
 // is whole or not there. Cells pass [Safe]. At a prompt the table is made to
@@ -41,8 +47,58 @@ func safeCells(row []string) []string {
 	return cells
 }
 
-// layOut aligns rows by their widest cells; width 0 does not cut.
-func layOut(rows [][]string, width int) string { return layout{rows: rows, width: width}.text() }
+// layOut aligns rows by their widest cells. What is last in a row is wrapped;
+// width 0 does not.
+func layOut(rows [][]string, width int) string {
+	if width > 0 {
+		rows = wrapLast(rows, width)
+	}
+	return layout{rows: rows, width: width}.text()
+}
+
+// wrapLast breaks the second cell of rows, of at most two, where it is too long.
+func wrapLast(rows [][]string, width int) [][]string {
+	left := 0
+	for _, row := range rows {
+		if len(row) > 1 {
+			left = max(left, Columns(row[0]))
+		}
+	}
+	below := width-left-2 < leastText
+	var out [][]string
+	for _, row := range rows {
+		switch {
+		case len(row) < 2 || row[1] == "":
+			out = append(out, row[:1])
+		case below:
+			out = append(out, row[:1])
+			for _, line := range wrapWords(row[1], width-6) {
+				out = append(out, []string{"      " + line})
+			}
+		default:
+			for i, line := range wrapWords(row[1], width-left-2) {
+				out = append(out, []string{[]string{row[0], ""}[min(i, 1)], line})
+			}
+		}
+	}
+	return out
+}
+
+func wrapWords(text string, width int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case Columns(*last)+1+Columns(word) > width:
+			lines = append(lines, word)
+		default:
+			*last += " " + word
+		}
+	}
+	return lines
+}
 
 // layout is a table on its way to text.
 type layout struct {
@@ -55,7 +111,7 @@ type layout struct {
 func (l layout) text() string {
 	widest := l.widest()
 	if l.squeeze && l.width > 0 {
-		narrow(widest, l.width)
+		l.narrow(widest)
 	}
 	var b strings.Builder
 	for i, row := range l.rows {
@@ -82,13 +138,22 @@ func (l layout) widest() []int {
 	return widest
 }
 
-// narrow takes from the widest columns until all fit, or none is wide.
-func narrow(widest []int, width int) {
+// narrow takes from the headings that are wider than what is below them, then
+// from the widest columns, until all fit or none is wide.
+func (l layout) narrow(widest []int) {
 	total := 2 * (len(widest) - 1)
 	for _, w := range widest {
 		total += w
 	}
-	for ; total > width; total-- {
+	below := layout{rows: l.rows[1:]}.widest()
+	for i := len(below) - 1; i >= 0 && total > l.width; i-- {
+		spare := min(widest[i]-max(below[i], leastHead), total-l.width)
+		if spare > 0 {
+			widest[i] -= spare
+			total -= spare
+		}
+	}
+	for ; total > l.width; total-- {
 		most := 0
 		for i, w := range widest {
 			if w >= widest[most] {
