@@ -13,7 +13,10 @@ import (
 
 const (
 	progressEvery = time.Second
-	barWidth      = 20
+	// progressWithin is how long the cluster may take to tell what bars show:
+	// nothing else waits for it.
+	progressWithin = time.Second
+	barWidth       = 20
 )
 
 // progress keeps a bar for each pool of a job below what the job says, on a
@@ -53,13 +56,15 @@ func (c *Call) watchJob(ctx context.Context, id string) *progress {
 
 // begin finds out what the job is about. What cannot be asked is not shown.
 func (p *progress) begin(ctx context.Context, id string) bool {
-	jobs, err := answer(ctx, p.call.Primary.Jobs)
+	ctx, cancel := context.WithTimeout(ctx, progressWithin)
+	defer cancel()
+	jobs, err := p.call.Primary.Jobs(ctx)
 	i := slices.IndexFunc(jobs, func(j control.Job) bool { return j.ID == id })
 	if err != nil || i < 0 || jobs[i].State != control.JobRunning {
 		return false
 	}
 	job := jobs[i]
-	workers, err := answer(ctx, p.call.Primary.Workers)
+	workers, err := p.call.Primary.Workers(ctx)
 	if err != nil {
 		return false
 	}
@@ -91,11 +96,18 @@ func (p *progress) run(ctx context.Context) {
 		case <-p.done:
 			return
 		case <-tick.C:
-			if workers, err := answer(ctx, p.call.Primary.Workers); err == nil {
-				p.look(workers)
-			}
+			p.ask(ctx)
 			p.draw("")
 		}
+	}
+}
+
+// ask keeps what was known when there is no answer.
+func (p *progress) ask(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, progressWithin)
+	defer cancel()
+	if workers, err := p.call.Primary.Workers(ctx); err == nil {
+		p.look(workers)
 	}
 }
 
