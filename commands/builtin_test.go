@@ -130,7 +130,8 @@ func TestStatusPage(t *testing.T) {
 			"job 31: reload web by viola, running, 1 of 4, 12s ago",
 			`web: web/1: exit \x1b[31m0`,
 			"web/1 is dead. next: log --worker web/1, then worker revive web/1",
-			`  a\x1b[2Jb`)
+			`  a\x1b[2Jb`,
+			"2 sources may not connect to the admin port. next: session blocked")
 		if got := newSession(t, f).do(t.Context(), "status"); got.Out != want {
 			t.Error(cmp.Diff(want, got.Out))
 		}

@@ -91,6 +91,24 @@ func (c *Call) jobIDs(ctx context.Context, fits func(control.Job) bool) ([]strin
 	return ids, err
 }
 
+func anySession(ctx context.Context, call *Call, _ string) ([]string, error) {
+	lists, err := askShells[[]SessionInfo](ctx, call, HandlerSessions)
+	var ids []string
+	for _, s := range slices.Concat(lists...) {
+		ids = append(ids, s.ID)
+	}
+	return ids, err
+}
+
+func anyBlocked(ctx context.Context, call *Call, _ string) ([]string, error) {
+	blocked, err := call.blocked(ctx)
+	var sources []string
+	for _, b := range blocked {
+		sources = append(sources, b.Source)
+	}
+	return sources, err
+}
+
 // poolThenGeneration completes "[POOL] [GENERATION]".
 func poolThenGeneration(ctx context.Context, call *Call, word string) ([]string, error) {
 	if len(call.Args) == 1 {

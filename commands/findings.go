@@ -19,6 +19,8 @@ const (
 	// lately is how old an event may be that is worth a line of the status.
 	lately     = 10 * time.Minute
 	lastEvents = 200
+	// shutOutWithin is how long the admin port may take to say whom it refuses.
+	shutOutWithin = time.Second
 )
 
 // findings is what the status says beside numbers: what is not as it should
@@ -59,10 +61,30 @@ func (c *Call) look(ctx context.Context, s control.Status, now time.Time) (findi
 		f.notes = append(f.notes, note{text: fmt.Sprintf("and %d more: worker list", more)})
 	}
 	f.trouble = trouble(s, done)
+	f.notes = append(f.notes, c.shutOut(ctx, s, now)...)
 	if last := c.lastTrouble(ctx, now); last != "" {
 		f.notes = append(f.notes, note{text: last})
 	}
 	return f, nil
+}
+
+// shutOut tells who may do something about it which sources are refused at the
+// admin port. A port that does not answer soon is no reason to wait.
+func (c *Call) shutOut(ctx context.Context, s control.Status, now time.Time) []note {
+	if !c.Role.may(Admin) || s.Admin == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, shutOutWithin)
+	defer cancel()
+	blocked, err := c.blocked(ctx)
+	if err != nil || len(blocked) == 0 {
+		return nil
+	}
+	if len(blocked) > 1 {
+		return []note{{text: fmt.Sprintf("%d sources may not connect to the admin port. next: session blocked", len(blocked))}}
+	}
+	b := blocked[0]
+	return []note{{text: fmt.Sprintf("%s may not connect to the admin port for %s: %s. next: session unblock %s", b.Source, age(b.Until.Sub(now)), b.why(), b.Source)}}
 }
 
 // workerNote says what is the matter with a worker; empty: nothing.
