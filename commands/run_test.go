@@ -331,7 +331,7 @@ func TestPrefix(t *testing.T) {
 func FuzzRun(f *testing.F) {
 	for _, seed := range []string{
 		"status", "worker info --json", "scale web -9", "scale -1", "worker ?", "reload --timeout=1s web --json",
-		"help worker", "nosuch", "log --lines -1", "call web h -- --json", "stop", "worker signal web/0 HUP", "'", "job follow x --json",
+		"help worker", "nosuch", "status --watch", "log | match [a | head 2", "worker list | tail 1 | count", "log --lines -1", "call web h -- --json", "stop", "worker signal web/0 HUP", "'", "job follow x --json",
 	} {
 		f.Add(seed)
 	}
@@ -340,7 +340,9 @@ func FuzzRun(f *testing.F) {
 		s := newSession(t, hello())
 		s.control.brief = true
 		s.in.Panicked = func(name string, value any, stack []byte) { t.Fatalf("%s: %v\n%s", name, value, stack) }
-		got := s.do(t.Context(), line)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // ends a watch
+		defer cancel()
+		got := s.do(ctx, line)
 		if !statuses[got.Status] || (got.Status == 0) != (got.Err == "") {
 			t.Fatalf("%q: %+v", line, got)
 		}
