@@ -141,10 +141,14 @@ func (r *Registry) Visible(role Role) []*Command {
 	return list
 }
 
-// Secret reports whether line is a command whose words are not to be kept.
+// Secret reports whether line is a command whose words are not to be kept, or
+// would be if it could be parsed.
 func (r *Registry) Secret(line string) bool {
 	words, err := Parse(line)
-	if err != nil || len(words) == 0 {
+	if err != nil {
+		words = strings.Fields(line)
+	}
+	if len(words) == 0 {
 		return false
 	}
 	if words, err = r.expand(words, Admin); err != nil {

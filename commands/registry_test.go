@@ -222,3 +222,18 @@ func TestHelpShowsOnlyOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestSecret(t *testing.T) {
+	s := newSession(t, hello(), Command{Name: "token set", Role: Admin, Secret: true, Run: func(context.Context, *Call) error { return nil }})
+	for line, want := range map[string]bool{
+		"token set hunter2": true, "tok s hunter2": true, "token set 'hunter2": true, "  token   set hunter2 | count": true,
+		"token": false, "status": false, "": false, "'": false,
+	} {
+		if got := s.registry.Secret(line); got != want {
+			t.Errorf("Secret(%q) = %t", line, got)
+		}
+	}
+	if diff := cmp.Diff([]string{"token", "set"}, s.registry.Redact([]string{"token", "set", "hunter2"})); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/norestart/norestart/commands"
 )
@@ -21,7 +22,7 @@ func (t *terminal) key(line string, pos int, key rune) (string, int, bool) {
 		t.do(&e, key)
 	}
 	size := t.ch.window()
-	before := commands.Columns(t.shownPrompt())
+	before := utf8.RuneCountInString(t.shownPrompt()) // with its fillers
 	line, pos = e.pad(before, size.cols)
 	return line, pos, true
 }

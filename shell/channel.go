@@ -135,7 +135,9 @@ func (c *channel) take(req *gossh.Request) bool {
 	case "env":
 		c.envs++
 		pass = c.envs <= maxEnv && allowedEnv(req.Payload)
-		c.noColour = c.noColour || pass && !c.started && refusesColour(req.Payload)
+		if pass && !c.started && refusesColour(req.Payload) {
+			c.noColour = true
+		}
 	case "shell":
 		pass = !c.started
 		c.started = true

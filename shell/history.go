@@ -190,6 +190,13 @@ func appendLine(file, line string) error {
 	return errors.Join(err, f.Close())
 }
 
+// remember keeps a line that was typed, unless its command says not to.
+func (s *session) remember(line string) {
+	if !s.srv.registry.Secret(line) {
+		s.srv.history.of(s.who.name).keep(line)
+	}
+}
+
 // noHistory is what x/term has: it keeps none.
 type noHistory struct{}
 

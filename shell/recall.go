@@ -93,5 +93,6 @@ func (r *recall) prompt() string {
 	if r.failed {
 		what = "not in the history"
 	}
-	return "(" + what + ": " + string(r.query) + ") "
+	query, _ := (&edited{text: r.query}).pad(0, 0) // x/term counts it, too
+	return "(" + what + ": " + query + ") "
 }

@@ -242,9 +242,7 @@ func (c *channel) interactive(sess *session) int {
 		case err != nil:
 			continue // the session is over
 		}
-		if !sess.srv.registry.Secret(line) {
-			t.hist.keep(line)
-		}
+		sess.remember(line)
 		last = sess.run(request{
 			line: line, mode: commands.Interactive, out: t, err: t,
 			ask: t.ask, width: c.window().cols, height: c.window().rows,
