@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/norestart/norestart/control"
 )
@@ -72,9 +73,16 @@ func TestProgress(t *testing.T) {
 	s.in.Mode, s.in.Screen = Interactive, Screen{Width: 80, Height: 24, Live: true}
 	got := s.do(t.Context(), "reload")
 	want := "web [....................] 0/4\n" +
-		"\x1b[1A\r\x1b[Jworker web/0 replaced (1/4)\nweb [#####...............] 1/4  0s left\n\x1b[1A\r\x1b[J"
+		"\x1b[1A\r\x1b[Jworker web/0 replaced (1/4)\nweb [#####...............] 1/4\n\x1b[1A\r\x1b[J"
 	if got.Status != 0 || got.Out != want {
 		t.Errorf("%d %q, want %q", got.Status, got.Out, want)
+	}
+}
+
+func TestBar(t *testing.T) {
+	b := bar{pool: "web", total: 8, ready: map[string]bool{"web/0": true, "web/1": true}, inHand: "web/2 is being replaced"}
+	if got, want := b.text(20*time.Second), "web [#####...............] 2/8  web/2 is being replaced  1m 0s left"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

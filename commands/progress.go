@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	progressEvery = time.Second
+	progressEvery = 500 * time.Millisecond
 	// progressWithin is how long the cluster may take to tell what bars show:
 	// nothing else waits for it.
 	progressWithin = time.Second
@@ -150,6 +150,9 @@ func (p *progress) event(e control.JobEvent) {
 		if e.Event == "rolled_back" {
 			delete(b.ready, e.Worker)
 		}
+		if strings.HasPrefix(b.inHand, e.Worker+" ") {
+			b.inHand = ""
+		}
 	}
 	p.mu.Unlock()
 	if e.Text != "" {
@@ -209,8 +212,8 @@ func (b *bar) text(since time.Duration) string {
 	if b.inHand != "" {
 		line += "  " + Safe(b.inHand)
 	}
-	if n > 0 {
-		line += fmt.Sprintf("  %s left", age(since/time.Duration(n)*time.Duration(b.total-n)))
+	if left := since / time.Duration(max(n, 1)) * time.Duration(b.total-n); n > 0 && left >= time.Second {
+		line += fmt.Sprintf("  %s left", age(left))
 	}
 	return line
 }
