@@ -3,6 +3,7 @@ package commands
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -64,12 +65,26 @@ func ambiguous(typed string, fits []string) *Error {
 	}
 }
 
+// meant is the index of the word that the error is about, -1 if it is about
+// none: the one that it says, or that a wrong usage or name quotes.
+func (e *Error) meant(words []string) int {
+	if e.word != "" {
+		return slices.Index(words, e.word)
+	}
+	if e.Status != StatusUsage && !strings.HasPrefix(e.Code, "no_such_") {
+		return -1
+	}
+	return slices.IndexFunc(words, func(w string) bool {
+		return strings.Contains(e.Message, strconv.Quote(w)) || strings.HasPrefix(w, "-") && strings.HasSuffix(e.Message, "unknown flag: "+w)
+	})
+}
+
 // caret shows a person the line again and points at the word that the error is
 // about. It is empty where that would not help: there is no terminal, the line
 // wraps, or its columns cannot be counted.
 func (in Invocation) caret(e *Error, line parsed) string {
 	at := e.column
-	if i := slices.Index(line.words, e.word); e.word != "" && i >= 0 && i < len(line.starts) {
+	if i := e.meant(line.words); at == 0 && i >= 0 && i < len(line.starts) {
 		at = line.starts[i]
 	}
 	if at == 0 || in.Screen.Height == 0 || in.Screen.Width <= len(in.Line) || !plain(in.Line) || strings.Contains(in.Line, "\t") {

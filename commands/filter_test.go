@@ -93,6 +93,9 @@ func TestAbbreviations(t *testing.T) {
 		"worker ifno 3":  {127, "", lines("worker ifno 3", "       ^ unknown command. Did you mean: worker info")},
 		"worker info 'x": {2, "", lines("worker info 'x", "            ^ unclosed quote (') at column 13")},
 		"whoami | grep":  {2, "", lines("whoami | grep", `       ^ "grep" is no filter`, "hint: after | comes one of match, except, count, head, tail; to mean the character, quote it: '|'")},
+		"status web":     {2, "", lines("status web", `       ^ status takes no argument, there is "web"`, "hint: help status")},
+		"scale web x":    {2, "", lines("scale web x", `          ^ scale web x: "x" is not a number of workers: N, +N, -N or auto`, "hint: help scale")},
+		"job list --foo": {2, "", lines("job list --foo", "         ^ job list: unknown flag: --foo", "hint: help job list")},
 		"frob":           {127, "", lines("frob", "^ unknown command", "hint: help")},
 	} {
 		got := s.do(t.Context(), line)
@@ -109,5 +112,16 @@ func TestAbbreviations(t *testing.T) {
 	s.in.Mode = Script
 	if got := s.do(t.Context(), "wh"); got.Status != StatusUnknown {
 		t.Errorf("a script may abbreviate: %+v", got)
+	}
+}
+
+func TestHelpOfFilters(t *testing.T) {
+	s := newSession(t, hello())
+	want := result{0, "| match PATTERN  only lines in which the regular expression is found\n", ""}
+	if diff := cmp.Diff(want, s.do(t.Context(), "help match")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := s.do(t.Context(), "help"); !strings.Contains(got.Out, "Filters, after any command\n  | match PATTERN ") {
+		t.Error(got.Out)
 	}
 }

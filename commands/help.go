@@ -31,6 +31,12 @@ func help(_ context.Context, call *Call) error {
 	if family := r.family(words[0], call.Role); len(words) == 1 && len(family) > 0 {
 		return call.helpFamily(family)
 	}
+	for _, row := range filterRows("") {
+		if len(words) == 1 && !call.JSON && strings.Fields(row[0])[1] == words[0] {
+			_, err := call.Out.Write([]byte(layOut([][]string{row}, call.Width)))
+			return err
+		}
+	}
 	return r.unknown(words, call.Role)
 }
 
@@ -68,14 +74,18 @@ func (c *Call) helpAll() error {
 		}
 	}
 	text := layOut(rows, c.Width) + c.apartTable()
-	var after [][]string
-	for _, f := range filters {
-		after = append(after, []string{"  | " + strings.TrimSpace(f.name+" "+f.usage), f.summary})
-	}
-	text += layOut(append([][]string{{"Filters, after any command"}}, after...), c.Width)
+	text += layOut(append([][]string{{"Filters, after any command"}}, filterRows("  ")...), c.Width)
 	text += "Every command takes --json, and --help.\nAt a prompt TAB completes, ? tells what may come next.\n"
 	_, err := c.Out.Write([]byte(text))
 	return err
+}
+
+func filterRows(indent string) [][]string {
+	var rows [][]string
+	for _, f := range filters {
+		rows = append(rows, []string{indent + "| " + strings.TrimSpace(f.name+" "+f.usage), f.summary})
+	}
+	return rows
 }
 
 // apartTable has a row for each alike command that the user may run, and is
