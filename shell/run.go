@@ -216,7 +216,7 @@ func (r *run) end(status int, q request) {
 	case !r.known && status == commands.StatusOK: // an empty line
 		return
 	case !r.known:
-		rec.Event, rec.Line = audit.EventInvalid, typed(q)
+		rec.Event, rec.Line = audit.EventInvalid, r.session.typed(q)
 	case r.refused:
 		return
 	}
@@ -225,10 +225,14 @@ func (r *run) end(status int, q request) {
 	_ = r.session.srv.audit(rec) // it is done
 }
 
-func typed(q request) string {
+// typed is a line that was no command, as the audit log may have it.
+func (s *session) typed(q request) string {
 	line := q.line
 	if q.args != nil {
 		line = strings.Join(q.args, " ")
+	}
+	if s.srv.registry.Secret(line) {
+		line = "[a secret command that cannot be parsed]"
 	}
 	if len(line) > audit.MaxText {
 		line = line[:audit.MaxText]
