@@ -12,17 +12,10 @@ func sessionBlocked(ctx context.Context, call *Call) error {
 	if _, err := call.Words(0, 0); err != nil {
 		return err
 	}
-	lists, err := askShells[[]BlockedInfo](ctx, call, HandlerBlocked)
+	blocked, err := call.blocked(ctx)
 	if err != nil {
 		return err
 	}
-	blocked := slices.Concat(lists...)
-	slices.SortFunc(blocked, func(a, b BlockedInfo) int { return b.Until.Compare(a.Until) })
-	seen := map[string]bool{} // a successor was told by those before it
-	blocked = slices.DeleteFunc(blocked, func(b BlockedInfo) bool {
-		defer func() { seen[b.Source] = true }()
-		return seen[b.Source]
-	})
 	if call.JSON {
 		return call.WriteJSON(map[string]any{"blocked": full(blocked)})
 	}
@@ -32,13 +25,33 @@ func sessionBlocked(ctx context.Context, call *Call) error {
 	}
 	var rows [][]string
 	for _, b := range blocked {
-		why := fmt.Sprintf("%d failed login%s", b.Failed, plural(b.Failed))
-		if len(b.Users) > 0 {
-			why += " (" + strings.Join(b.Users, ", ") + ")"
-		}
-		rows = append(rows, []string{b.Source, b.Until.Local().Format(stamp), why})
+		rows = append(rows, []string{b.Source, b.Until.Local().Format(stamp), b.why()})
 	}
 	return call.Table([]string{"SOURCE", "UNTIL", "WHY"}, rows...)
+}
+
+// blocked are the sources that any process of the admin port refuses, the one
+// that is refused longest first.
+func (c *Call) blocked(ctx context.Context) ([]BlockedInfo, error) {
+	lists, err := askShells[[]BlockedInfo](ctx, c, HandlerBlocked)
+	if err != nil {
+		return nil, err
+	}
+	blocked := slices.Concat(lists...)
+	slices.SortFunc(blocked, func(a, b BlockedInfo) int { return b.Until.Compare(a.Until) })
+	seen := map[string]bool{} // a successor was told by those before it
+	return slices.DeleteFunc(blocked, func(b BlockedInfo) bool {
+		defer func() { seen[b.Source] = true }()
+		return seen[b.Source]
+	}), nil
+}
+
+func (b BlockedInfo) why() string {
+	why := fmt.Sprintf("%d failed login%s", b.Failed, plural(b.Failed))
+	if len(b.Users) > 0 {
+		why += " (" + strings.Join(b.Users, ", ") + ")"
+	}
+	return why
 }
 
 func sessionUnblock(ctx context.Context, call *Call) error {

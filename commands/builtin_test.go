@@ -129,7 +129,10 @@ func TestStatusPage(t *testing.T) {
 			"web    4 (configured 3)  3      1     0        2           tcp://127.0.0.1:8080",
 			"shell  1                 1      0     0        1           -",
 			"job 31: reload web by viola, running, 1 of 4, 12s ago",
-			`web: web/1: exit \x1b[31m0`)
+			`web: web/1: exit \x1b[31m0`,
+			"web/1 is dead. next: log --worker web/1, then worker revive web/1",
+			`  a\x1b[2Jb`,
+			"2 sources may not connect to the admin port. next: session blocked")
 		if got := newSession(t, f).do(t.Context(), "status"); got.Out != want {
 			t.Error(cmp.Diff(want, got.Out))
 		}
@@ -351,7 +354,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("help has no %q:\n%s", part, all.Out)
 		}
 	}
-	if got := s.do(t.Context(), "worker ?"); got != s.do(t.Context(), "help worker") || !strings.Contains(got.Out, "worker list\n") {
+	if got := s.do(t.Context(), "worker ?"); got != s.do(t.Context(), "help worker") || !strings.Contains(got.Out, "\nworker list ") {
 		t.Errorf("worker ?: %+v", got)
 	}
 	if got := s.do(t.Context(), "worker --help"); got != s.do(t.Context(), "help worker") {
@@ -399,7 +402,7 @@ func TestJSONEverywhere(t *testing.T) {
 
 func TestWidth(t *testing.T) {
 	s := newSession(t, hello())
-	s.in.Width = 20
+	s.in.Screen.Width = 20
 	wide := s.do(t.Context(), "worker list")
 	s.in.Mode = Interactive
 	for line := range strings.Lines(s.do(t.Context(), "worker list").Out) {

@@ -72,6 +72,14 @@ type Command struct {
 	// or, with Flags, --json alone.
 	Flags func(flags *pflag.FlagSet)
 
+	// Complete lists what may stand in the place of word, the next one, when a
+	// person types TAB; call.Args are the words before it. What does not begin
+	// with word is left out. It has 200 ms, until ctx ends. May be nil.
+	Complete func(ctx context.Context, call *Call, word string) ([]string, error)
+
+	// Secret says that the command's words are not for history or audit log.
+	Secret bool
+
 	// Run does the work. It is called on a goroutine of its own and should
 	// return soon after ctx is done (the user pressed Ctrl-C or hung up).
 	// The error is shown on one line; its exit status is 1 unless it is or
@@ -89,6 +97,13 @@ const (
 	Interactive             // a person at a prompt
 )
 
+// Screen is what a person's terminal can do. The zero Screen is none.
+type Screen struct {
+	Width, Height int  // 0: not known
+	Colour        bool // it shows colours, and they are wanted
+	Live          bool // it moves its cursor, so that lines can be written anew
+}
+
 // Call is one run of a command.
 type Call struct {
 	Args    []string        // Args[0] is the command's own name
@@ -101,6 +116,8 @@ type Call struct {
 	Mode    Mode
 	Width   int // columns of the terminal in Interactive mode, else 0
 
+	screen   Screen
+	enough   func() bool // nobody reads more of Out; may be nil
 	ask      func(ctx context.Context, prompt string) (string, error)
 	place    func(kind, value string) string // see [Invocation.Mark]; may be nil
 	ctx      context.Context                 // of this run: Ask has no context of its own

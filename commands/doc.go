@@ -17,7 +17,7 @@
 // Text that others wrote (workers, log lines, arguments, user names) passes
 // [Safe] before it reaches a terminal.
 //
-// Limits: a line has at most [MaxLine] bytes; there are no pipes, variables
-// or abbreviations. A column of a table is as wide as its runes are many, so
-// wide letters (East Asian) may stand out of line.
+// Limits: a line has at most [MaxLine] bytes; there are no variables, and what
+// follows a | is one of a few filters. Names may be abbreviated in Interactive
+// mode only: a script must not change its meaning with a new command.
 package commands

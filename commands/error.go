@@ -62,7 +62,22 @@ type Error struct {
 	Details any      // more for programs: "details" of the JSON error
 	Err     error    // the cause; may be nil
 
-	quiet bool // who cancelled needs no line that says so
+	quiet  bool   // who cancelled needs no line that says so
+	column int    // of the line, where a person is shown what is meant; 0: none
+	word   string // the same, by the word
+	brief  string // the message beside the word that it is about
+}
+
+// at says which column of the line the error is about.
+func (e *Error) at(column int) *Error {
+	e.column = column
+	return e
+}
+
+// about says which word of the line the error is about.
+func (e *Error) about(word string) *Error {
+	e.word = word
+	return e
 }
 
 func (e *Error) Error() string {

@@ -3,7 +3,9 @@ package commands
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -29,7 +31,7 @@ func newFlags(name string, declare func(*pflag.FlagSet)) *pflag.FlagSet {
 // parseFlags takes the declared flags out of c.Args.
 func (c *Call) parseFlags(declare func(*pflag.FlagSet)) error {
 	flags := newFlags(c.Args[0], declare)
-	err := flags.Parse(keepNumbers(flags, c.Args[1:]))
+	err := flags.Parse(keepNumbers(flags, joinTimes(flags, c.Args[1:])))
 	if errors.Is(err, pflag.ErrHelp) {
 		return Usagef("%s: unknown flag -h", c.Args[0])
 	}
@@ -63,6 +65,32 @@ func keepNumbers(flags *pflag.FlagSet, words []string) []string {
 		value = !value && wantsValue(flags, word)
 	}
 	return marked
+}
+
+// joinTimes gives a flag that may stand alone the time that follows it: pflag
+// would take "--watch 5s" for the flag and an argument.
+func joinTimes(flags *pflag.FlagSet, words []string) []string {
+	var joined []string
+	for i := 0; i < len(words) && words[i] != "--"; i++ {
+		word := words[i]
+		flag := flags.Lookup(strings.TrimPrefix(word, "--"))
+		if flag != nil && mayStandAlone(flag) && strings.HasPrefix(word, "--") && i+1 < len(words) {
+			if _, err := time.ParseDuration(words[i+1]); err == nil {
+				i++
+				word += "=" + words[i]
+			}
+		}
+		joined = append(joined, word)
+	}
+	if i := slices.Index(words, "--"); i >= 0 {
+		joined = append(joined, words[i:]...)
+	}
+	return joined
+}
+
+// mayStandAlone reports whether a flag takes a time, or none.
+func mayStandAlone(flag *pflag.Flag) bool {
+	return flag.Value.Type() == "duration" && flag.NoOptDefVal != ""
 }
 
 func isNegative(word string) bool {

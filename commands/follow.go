@@ -67,6 +67,7 @@ type follower struct {
 	call   *Call
 	id     string
 	after  int              // events up to this one are not shown
+	bars   *progress        // nil: none are shown
 	failed control.JobEvent // the last event of a worker that failed
 }
 
@@ -88,6 +89,7 @@ func (c *Call) followAfter(ctx context.Context, id string, own bool, after int) 
 		following, leave = context.WithCancelCause(context.WithoutCancel(ctx))
 	}
 	defer leave(nil)
+	f.bars = c.watchJob(following, id)
 	interrupted := make(chan struct{})
 	calm := context.AfterFunc(ctx, func() {
 		defer close(interrupted)
@@ -96,6 +98,7 @@ func (c *Call) followAfter(ctx context.Context, id string, own bool, after int) 
 		}
 	})
 	job, err := c.Primary.FollowJob(following, id, f.show)
+	f.bars.end()
 	cause := context.Cause(following)
 	if !calm() {
 		leave(nil)
@@ -114,8 +117,11 @@ func (f *follower) interrupt(ctx, following context.Context, leave context.Cance
 		leave(cause)
 		return
 	}
+	if f.bars != nil {
+		f.bars.freeze()
+	}
 	if f.call.Mode == Interactive && !f.call.JSON {
-		_, _ = fmt.Fprintf(f.call.Err, "cancelling job %s: it stops after the worker in hand\n", Safe(f.id))
+		_, _ = fmt.Fprintf(f.call.Err, "cancelling job %s: it stops after the worker in hand; Ctrl-C again: stop waiting\n", Safe(f.id))
 	}
 	cancelling, done := context.WithTimeout(following, cancelWithin)
 	defer done()
@@ -145,6 +151,10 @@ func (f *follower) show(e control.JobEvent) error {
 		f.failed = e
 	}
 	if f.after > 0 && e.Seq <= f.after {
+		return nil
+	}
+	if f.bars != nil {
+		f.bars.event(e)
 		return nil
 	}
 	if f.call.JSON {

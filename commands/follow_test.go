@@ -89,7 +89,7 @@ func TestCtrlC(t *testing.T) {
 			got, _ := whileItRuns(t, s, "reload", nil)
 			want := result{130, "worker web/0 replaced (1/4)\n", "error: cancelled: web/0 runs generation 2\n"}
 			if mode == Interactive {
-				want.Err = "cancelling job 31: it stops after the worker in hand\n" + want.Err
+				want.Err = "cancelling job 31: it stops after the worker in hand; Ctrl-C again: stop waiting\n" + want.Err
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)

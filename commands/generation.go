@@ -12,13 +12,13 @@ import (
 func generationCommands() []Command {
 	return []Command{
 		{
-			Name: "rollback", Role: Operator, Group: groupChange, Flags: jobFlags, Run: rollback,
+			Name: "rollback", Role: Operator, Group: groupChange, Flags: jobFlags, Run: rollback, Complete: poolThenGeneration,
 			Usage: "[POOL] [GENERATION]", Summary: "new generation with the content of an earlier one",
 			Help: "Without a number: the one before the current, of those that were not given up.\n" +
 				"POOL may be left out when the application has one pool. Works as reload does.",
 		},
 		{
-			Name: "generation list", Role: Viewer, Group: groupLook, Flags: noFlags, Run: generationList,
+			Name: "generation list", Role: Viewer, Group: groupLook, Flags: watchFlags, Run: watched(generationList),
 			Summary: "the versions of each pool that can be rolled back to",
 			Help: "KEPT tells what of it lasts when its file has been replaced and the primary has\n" +
 				"gone: binary (it can be started again), or no.",

@@ -32,7 +32,13 @@ func help(_ context.Context, call *Call) error {
 		return call.helpOn([]*Command{c})
 	}
 	if family := r.family(words[0], call.Role); len(words) == 1 && len(family) > 0 {
-		return call.helpOn(family)
+		return call.helpFamily(family)
+	}
+	for _, row := range filterRows("") {
+		if len(words) == 1 && !call.JSON && strings.Fields(row[0])[1] == words[0] {
+			_, err := call.Out.Write([]byte(layOut([][]string{row}, call.Width)))
+			return err
+		}
 	}
 	return r.unknown(words, call.Role)
 }
@@ -42,6 +48,19 @@ func (r *Registry) family(first string, role Role) []*Command {
 	return slices.DeleteFunc(r.Visible(role), func(c *Command) bool {
 		return !strings.HasPrefix(c.Name, first+" ")
 	})
+}
+
+// helpFamily is a line for each command of a group.
+func (c *Call) helpFamily(family []*Command) error {
+	if c.JSON {
+		return c.helpJSON(family)
+	}
+	var rows [][]string
+	for _, command := range family {
+		rows = append(rows, []string{synopsis(command), command.Summary})
+	}
+	_, err := c.Out.Write([]byte(layOut(rows, c.Width)))
+	return err
 }
 
 // helpAll is a line for each command, by groups.
@@ -58,9 +77,18 @@ func (c *Call) helpAll() error {
 		}
 	}
 	text := layOut(rows, c.Width) + c.apartTable()
-	text += "Every command takes --json, and --help.\n"
+	text += layOut(append([][]string{{"Filters, after any command"}}, filterRows("  ")...), c.Width)
+	text += "Every command takes --json, and --help.\nAt a prompt TAB completes, ? tells what may come next.\n"
 	_, err := c.Out.Write([]byte(text))
 	return err
+}
+
+func filterRows(indent string) [][]string {
+	var rows [][]string
+	for _, f := range filters {
+		rows = append(rows, []string{indent + "| " + strings.TrimSpace(f.name+" "+f.usage), f.summary})
+	}
+	return rows
 }
 
 // apartTable has a row for each alike command that the user may run, and is
@@ -148,6 +176,9 @@ func eachFlag(c *Command, do func(*pflag.Flag)) {
 
 // flagForm is a flag with a name for its value.
 func flagForm(f *pflag.Flag) string {
+	if mayStandAlone(f) {
+		return "--" + f.Name + " [TIME]"
+	}
 	switch f.Value.Type() {
 	case "bool":
 		return "--" + f.Name

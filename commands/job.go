@@ -13,11 +13,11 @@ import (
 func jobCommands() []Command {
 	return []Command{
 		{
-			Name: "job list", Role: Viewer, Group: groupLook, Flags: noFlags, Run: jobList,
+			Name: "job list", Role: Viewer, Group: groupLook, Flags: watchFlags, Run: watched(jobList),
 			Summary: "what runs, and what ended last",
 		},
 		{
-			Name: "job follow", Role: Viewer, Group: groupLook, Run: jobFollow,
+			Name: "job follow", Role: Viewer, Group: groupLook, Run: jobFollow, Complete: first(anyJob),
 			Flags: func(flags *pflag.FlagSet) {
 				flags.Int("after", 0, "only what came after this `step`, counted from 1")
 			},
@@ -25,7 +25,7 @@ func jobCommands() []Command {
 			Help: "Ends as the job ends. Ctrl-C ends the looking, not the job.",
 		},
 		{
-			Name: "job cancel", Role: Operator, Group: groupChange, Flags: noFlags, Run: jobCancel,
+			Name: "job cancel", Role: Operator, Group: groupChange, Flags: noFlags, Run: jobCancel, Complete: first(runningJob),
 			Usage: "ID", Summary: "stop a job after the worker in hand",
 		},
 	}
@@ -46,7 +46,16 @@ func jobList(ctx context.Context, call *Call) error {
 	for _, j := range jobs {
 		rows = append(rows, jobRow(j, time.Now()))
 	}
-	return call.Table([]string{"ID", "KIND", "WHAT", "OWNER", "STATE", "DONE", "BEGAN", "TOOK"}, rows...)
+	_, err = call.Out.Write([]byte(call.table(
+		[]string{"ID", "KIND", "WHAT", "OWNER", "STATE", "DONE", "BEGAN", "TOOK"}, rows,
+		func(row, column int) style {
+			if column != 4 {
+				return normal
+			}
+			return jobStyle(jobs[row].State)
+		},
+	)))
+	return err
 }
 
 func jobRow(j control.Job, now time.Time) []string {

@@ -42,6 +42,9 @@ func streamFlags(flags *pflag.FlagSet) {
 	flags.Duration("for", 0, "follow for this `time`, then end")
 }
 
+// errEnough ends a stream whose filter wants no more.
+var errEnough = errors.New("enough lines")
+
 // stream is how "log" and "events" read.
 type stream struct {
 	lines  int // as in control.LogQuery
@@ -131,6 +134,9 @@ func (c *Call) read(ctx context.Context, s stream, from func(context.Context, io
 	}
 	defer cancel()
 	err := from(limited, c.Out)
+	if errors.Is(err, errEnough) {
+		return nil
+	}
 	if s.limit > 0 && ctx.Err() == nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
 		return nil // the time that was asked for is over
 	}
@@ -139,6 +145,9 @@ func (c *Call) read(ctx context.Context, s stream, from func(context.Context, io
 
 func (c *Call) readWhole(ctx context.Context, out io.Writer, from func(context.Context, io.Writer) error) error {
 	_, err := answer(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, from(ctx, out) })
+	if errors.Is(err, errEnough) {
+		return nil
+	}
 	return err
 }
 
@@ -150,8 +159,13 @@ func (c *Call) item(out io.Writer, value any, at control.Cursor, text string) er
 		}
 		text = string(line)
 	}
-	_, err := io.WriteString(out, c.placed(text, writePlace(at)))
-	return err
+	if _, err := io.WriteString(out, c.placed(text, writePlace(at))); err != nil {
+		return err
+	}
+	if c.enough != nil && c.enough() {
+		return errEnough
+	}
+	return nil
 }
 
 func logText(l control.LogLine) string {

@@ -17,24 +17,55 @@ const MaxLine = 64 << 10
 // A line without a word gives none. Errors are [*Error] with status 2; columns
 // count characters from 1.
 //
-// A line break is refused: a line is one command. So are invalid UTF-8, control
-// characters but TAB, and an unquoted |, which is kept for filters.
+// A line break is refused: a line is one command. So are invalid UTF-8 and
+// control characters but TAB. What follows an unquoted | are filters: they are
+// checked and left out.
 func Parse(line string) ([]string, error) {
+	l, err := parse(line)
+	return l.words, err
+}
+
+// parsed is a line in its parts.
+type parsed struct {
+	words   []string
+	starts  []int // the column of each word, from 1
+	filters []filter
+}
+
+func parse(line string) (parsed, error) {
 	if len(line) > MaxLine {
-		return nil, unparsable("line longer than %d bytes", MaxLine)
+		return parsed{}, unparsable("line longer than %d bytes", MaxLine)
 	}
 	if err := checkText(line); err != nil {
-		return nil, err
+		return parsed{}, err
 	}
-	repaired, err := repair(line)
-	if err != nil {
-		return nil, err
+	var s scanner
+	if err := s.scan([]rune(line)); err != nil {
+		return parsed{}, err
 	}
-	words, err := shlex.Split(repaired)
-	if err != nil {
-		return nil, unparsable("parse: %w", err)
+	l := parsed{starts: s.parts[0].starts}
+	for i, part := range s.parts {
+		words, err := shlex.Split(part.text)
+		if err != nil {
+			return parsed{}, unparsable("parse: %w", err)
+		}
+		if i == 0 {
+			l.words = words
+			continue
+		}
+		f, bad := parseFilter(words)
+		if bad != nil {
+			return parsed{}, bad.at(part.column)
+		}
+		l.filters = append(l.filters, f)
 	}
-	return words, nil
+	if len(l.filters) > maxFilters {
+		return parsed{}, unparsable("more than %d filters", maxFilters)
+	}
+	if len(l.words) == 0 && len(l.filters) > 0 {
+		return parsed{}, unparsable("no command before the |").at(s.parts[1].column)
+	}
+	return l, nil
 }
 
 func unparsable(format string, args ...any) *Error {
@@ -49,46 +80,52 @@ func checkText(text string) error {
 		column++
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD"):
-			return unparsable("invalid UTF-8 at column %d", column)
+			return unparsable("invalid UTF-8 at column %d", column).at(column)
 		case r == '\n':
 			return unparsable("line break at column %d: one command a line", column)
 		case r != '\t' && unicode.IsControl(r):
-			return unparsable("control character %U at column %d", r, column)
+			return unparsable("control character %U at column %d", r, column).at(column)
 		}
 	}
 	return nil
 }
 
-// scanner walks a line in the states of shlex and rewrites where shlex differs
-// from POSIX.
+// part is what stands before, between or after the | of a line.
+type part struct {
+	text   string // as shlex may have it
+	starts []int  // the column of each word
+	column int    // of the | before it
+}
+
+// scanner walks a line in the states of shlex and rewrites it where shlex
+// differs from POSIX: in double quotes a backslash is itself unless " \ $ or `
+// follows (XCU §2.2.3).
 type scanner struct {
 	out    strings.Builder
+	parts  []part
+	starts []int
+	bar    int  // column of the last |
 	quote  rune // the open quote, 0 outside
 	opened int  // its column
 	word   bool // inside a word
 }
 
-// repair returns line such that shlex reads it as POSIX means it: in double
-// quotes a backslash is itself unless " \ $ or ` follows (XCU §2.2.3).
-func repair(line string) (string, error) {
-	var s scanner
-	runes := []rune(line)
+func (s *scanner) scan(runes []rune) error {
+	defer s.cut(0)
 	for i := 0; i < len(runes); i++ {
 		r := runes[i]
 		switch {
 		case s.quote != 0:
 			i += s.quoted(runes[i:])
 		case r == '#' && !s.word:
-			return s.out.String(), nil
+			return nil
 		case r == '|':
-			err := unparsable("unquoted | at column %d: there are no pipes", i+1)
-			err.Hint = "quote it: '|'"
-			return "", err
+			s.cut(i + 1)
 		case r == '\\':
 			if i+1 == len(runes) {
-				return "", unparsable("nothing follows the backslash at column %d", i+1)
+				return unparsable("nothing follows the backslash at column %d", i+1).at(i + 1)
 			}
-			s.word = true
+			s.begin(i + 1)
 			s.write(runes[i : i+2])
 			i++
 		default:
@@ -96,20 +133,36 @@ func repair(line string) (string, error) {
 		}
 	}
 	if s.quote != 0 {
-		return "", unparsable("unclosed quote (%c) at column %d", s.quote, s.opened)
+		return unparsable("unclosed quote (%c) at column %d", s.quote, s.opened).at(s.opened)
 	}
-	return s.out.String(), nil
+	return nil
+}
+
+// cut ends a part at a | or at the end of the line.
+func (s *scanner) cut(column int) {
+	s.parts = append(s.parts, part{s.out.String(), s.starts, s.bar})
+	s.out.Reset()
+	s.starts, s.word, s.bar = nil, false, column
+}
+
+// begin notes that a character belongs to a word.
+func (s *scanner) begin(column int) {
+	if !s.word {
+		s.starts = append(s.starts, column)
+	}
+	s.word = true
 }
 
 // plain takes a rune outside quotes.
 func (s *scanner) plain(r rune, column int) {
 	switch r {
 	case '\'', '"':
-		s.quote, s.opened, s.word = r, column, true
+		s.begin(column)
+		s.quote, s.opened = r, column
 	case ' ', '\t':
 		s.word = false
 	default:
-		s.word = true
+		s.begin(column)
 	}
 	s.out.WriteRune(r)
 }

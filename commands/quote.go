@@ -85,12 +85,3 @@ func safeJSON(text []byte) []byte {
 	}
 	return out
 }
-
-// clip shortens s to at most n runes.
-func clip(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	runes := []rune(s)
-	return string(runes[:n-1]) + "…"
-}

@@ -145,3 +145,29 @@ func (r *Registry) Visible(role Role) []*Command {
 
 // shows reports whether a user of that role may know of c.
 func (r *Registry) shows(role Role, c *Command) bool { return role.may(c.Role) && r.limits.shows(c) }
+
+// Secret reports whether line is a command whose words are not to be kept, or
+// would be if it could be parsed.
+func (r *Registry) Secret(line string) bool {
+	words, err := Parse(line)
+	if err != nil {
+		words = strings.Fields(line)
+	}
+	if len(words) == 0 {
+		return false
+	}
+	if words, err = r.expand(words, Admin); err != nil {
+		return false
+	}
+	c, _ := r.Lookup(words)
+	return c != nil && c.Secret
+}
+
+// Redact returns words as they may be kept: of a command that is secret, its
+// name alone.
+func (r *Registry) Redact(words []string) []string {
+	if c, _ := r.Lookup(words); c != nil && c.Secret {
+		return strings.Fields(c.Name)
+	}
+	return words
+}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,12 +104,29 @@ func TestComplete(t *testing.T) {
 	for _, test := range []struct {
 		line string
 		role Role
-		want []string
+		want []string // from the byte where it begins
 	}{
 		{"w", Viewer, []string{"whoami", "worker info", "worker list"}},
 		{"worker r", Operator, []string{"worker restart", "worker revive"}},
-		{"  worker   l", Viewer, []string{"worker list"}},
-		{"worker info ", Viewer, nil},
+		{"  worker   l", Viewer, []string{"  worker list"}},
+		{"worker info ", Viewer, []string{"worker info shell/0", "worker info web/0", "worker info web/1"}},
+		{"worker info web/0 ", Viewer, nil},
+		{"worker info --watch we", Viewer, []string{"worker info --watch web/0", "worker info --watch web/1"}},
+		{"worker revive ", Operator, []string{"worker revive web/1"}},
+		{"worker revive web/1 ", Operator, nil},
+		{"worker revive ", Viewer, nil},
+		{"worker signal web/0 H", Operator, []string{"worker signal web/0 HUP"}},
+		{"log --worker web/", Viewer, []string{"log --worker web/0", "log --worker web/1"}},
+		{"log --lines ", Viewer, nil},
+		{"log --f", Viewer, []string{"log --follow", "log --for"}},
+		{"scale ", Operator, []string{"scale web"}},
+		{"reload s", Operator, []string{"reload shell"}},
+		{"log | m", Viewer, []string{"log | match"}},
+		{"log | head 5 | co", Viewer, []string{"log | head 5 | count"}},
+		{"log | match x", Viewer, nil},
+		{"worker info 'we", Viewer, nil},
+		{"worker info # we", Viewer, nil},
+		{"nosuch ", Viewer, nil},
 		{"re", Viewer, nil},
 		{"re", Operator, []string{"reload"}},
 		{"re", Admin, []string{"reload", "restart"}},
@@ -116,7 +134,13 @@ func TestComplete(t *testing.T) {
 		{"zzz", Admin, nil},
 		{"s", NoRole, nil},
 	} {
-		if diff := cmp.Diff(test.want, s.registry.Complete(test.line, test.role)); diff != "" {
+		from, list := s.registry.Complete(t.Context(), Completion{Line: test.line, Role: test.role, Control: s.control})
+		var got []string
+		for _, c := range list {
+			got = append(got, test.line[:from]+c.Text)
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%q as %s:\n%s", test.line, test.role, diff)
 		}
 	}
@@ -196,5 +220,20 @@ func TestHelpShowsOnlyOwn(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestSecret(t *testing.T) {
+	s := newSession(t, hello(), Command{Name: "token set", Role: Admin, Secret: true, Run: func(context.Context, *Call) error { return nil }})
+	for line, want := range map[string]bool{
+		"token set hunter2": true, "tok s hunter2": true, "token set 'hunter2": true, "  token   set hunter2 | count": true,
+		"token": false, "status": false, "": false, "'": false,
+	} {
+		if got := s.registry.Secret(line); got != want {
+			t.Errorf("Secret(%q) = %t", line, got)
+		}
+	}
+	if diff := cmp.Diff([]string{"token", "set"}, s.registry.Redact([]string{"token", "set", "hunter2"})); diff != "" {
+		t.Error(diff)
 	}
 }

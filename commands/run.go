@@ -24,7 +24,7 @@ type Invocation struct {
 	Out     io.Writer       // nil: io.Discard; may be written to while Err is
 	Err     io.Writer       // nil: io.Discard
 	Mode    Mode
-	Width   int    // columns, in Interactive mode
+	Screen  Screen // in Interactive mode
 	Prefix  string // before "error:", as in "line 3: "
 
 	// Mark returns what tells our own client, between what it shows, that the
@@ -60,11 +60,14 @@ type Invocation struct {
 // called from any number of goroutines.
 func (r *Registry) Run(ctx context.Context, in Invocation) int {
 	in.Out, in.Err = orDiscard(in.Out), orDiscard(in.Err)
-	words, err := in.words()
+	if in.Mode != Interactive {
+		in.Screen = Screen{}
+	}
+	line, err := in.parse()
 	json := false
 	if err == nil {
-		_, json, _ = takeGlobal(words)
-		err = r.run(ctx, in, words)
+		_, json, _ = takeGlobal(line.words)
+		err = r.filtered(ctx, in, line)
 	}
 	if err == nil {
 		return StatusOK
@@ -73,8 +76,20 @@ func (r *Registry) Run(ctx context.Context, in Invocation) int {
 	if f.Status == StatusUsage || f.Status == StatusUnknown {
 		f.Hint = cmp.Or(typographic(in.Line), f.Hint)
 	}
-	in.tell(f, json)
+	in.tell(f, line, json)
 	return f.Status
+}
+
+// filtered runs a line with its filters. Behind a filter there are neither
+// colours nor a width: what it looks for is the text.
+func (r *Registry) filtered(ctx context.Context, in Invocation, line parsed) error {
+	if len(line.filters) == 0 {
+		return r.run(ctx, in, line.words)
+	}
+	p := chain(line.filters, in.Out)
+	in.Out, in.Screen = p, Screen{}
+	err := r.run(ctx, in, line.words)
+	return cmp.Or(err, p.end(err == nil))
 }
 
 func orDiscard(w io.Writer) io.Writer {
@@ -84,16 +99,16 @@ func orDiscard(w io.Writer) io.Writer {
 	return w
 }
 
-func (in Invocation) words() ([]string, error) {
+func (in Invocation) parse() (parsed, error) {
 	if in.Args == nil {
-		return Parse(in.Line)
+		return parse(in.Line)
 	}
 	for _, word := range in.Args {
 		if err := checkText(word); err != nil {
-			return nil, fmt.Errorf("word %q: %w", clip(word, maxGuess), err)
+			return parsed{}, fmt.Errorf("word %q: %w", clip(word, maxGuess), err)
 		}
 	}
-	return in.Args, nil
+	return parsed{words: in.Args}, nil
 }
 
 func (r *Registry) run(ctx context.Context, in Invocation, words []string) error {
@@ -101,6 +116,13 @@ func (r *Registry) run(ctx context.Context, in Invocation, words []string) error
 		return nil
 	}
 	command, args := r.Lookup(words)
+	if command == nil && in.Mode == Interactive {
+		var err error
+		if words, err = r.expand(words, in.Role); err != nil {
+			return err
+		}
+		command, args = r.Lookup(words)
+	}
 	if command == nil {
 		return r.strange(in, words)
 	}
@@ -134,10 +156,10 @@ func (r *Registry) run(ctx context.Context, in Invocation, words []string) error
 func (in Invocation) call(ctx context.Context, out io.Writer, json bool) *Call {
 	call := &Call{
 		User: in.User, Role: in.Role, Primary: in.Control, Out: out, Err: in.Err,
-		JSON: json, Mode: in.Mode, ask: in.Ask, ctx: ctx, place: in.Mark,
+		JSON: json, Mode: in.Mode, Width: in.Screen.Width, screen: in.Screen, ask: in.Ask, ctx: ctx, place: in.Mark,
 	}
-	if in.Mode == Interactive {
-		call.Width = in.Width
+	if p, ok := in.Out.(*pipeline); ok {
+		call.enough = p.full
 	}
 	return call
 }
@@ -151,7 +173,7 @@ func (r *Registry) strange(in Invocation, words []string) error {
 	}
 	help = help && len(bare) == 1 || len(bare) == 2 && bare[1] == "?"
 	if family := r.family(bare[0], in.Role); help && len(family) > 0 {
-		return in.call(context.Background(), in.Out, json).helpOn(family)
+		return in.call(context.Background(), in.Out, json).helpFamily(family)
 	}
 	return r.unknown(bare, in.Role)
 }
@@ -172,6 +194,11 @@ func denied(c *Command, role Role) *Error {
 // runtime.Goexit in it ends more than the command. What an error has to say is
 // taken there, too: its methods are the application's code.
 func (in Invocation) runCommand(ctx context.Context, c *Command, call *Call) error {
+	return in.guarded(c.Name, func() error { return call.run(ctx, c) })
+}
+
+// guarded runs what is the application's on a goroutine of its own.
+func (in Invocation) guarded(name string, run func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		returned := false
@@ -181,11 +208,11 @@ func (in Invocation) runCommand(ctx context.Context, c *Command, call *Call) err
 			}
 			value := recover()
 			if in.Panicked != nil {
-				in.Panicked(c.Name, value, debug.Stack())
+				in.Panicked(name, value, debug.Stack())
 			}
-			done <- &Error{Code: control.ErrInternal.Code, Message: c.Name + ": internal error; the log has the details"}
+			done <- &Error{Code: control.ErrInternal.Code, Message: name + ": internal error; the log has the details"}
 		}()
-		err := call.run(ctx, c)
+		err := run()
 		returned = true
 		done <- err
 	}()
@@ -212,7 +239,7 @@ func (c *Call) run(ctx context.Context, command *Command) error {
 }
 
 // tell writes e for a person or a program, in one piece.
-func (in Invocation) tell(e *Error, json bool) {
+func (in Invocation) tell(e *Error, line parsed, json bool) {
 	if json {
 		_, _ = in.Err.Write(e.json())
 		return
@@ -221,7 +248,11 @@ func (in Invocation) tell(e *Error, json bool) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%serror: %s\n", in.Prefix, Safe(e.Message))
+	if at := in.caret(e, line); at != "" {
+		b.WriteString(at)
+	} else {
+		fmt.Fprintf(&b, "%serror: %s\n", in.Prefix, Safe(e.Message))
+	}
 	for _, line := range e.Lines {
 		fmt.Fprintf(&b, "  %s\n", Safe(line))
 	}

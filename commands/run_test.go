@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
@@ -43,7 +44,7 @@ func TestRunTells(t *testing.T) {
 		{"scale web “4”", nil, result{2, "", lines(
 			`error: scale web “4”: "“4”" is not a number of workers: N, +N, -N or auto`, "hint: column 11 is a typographic quote (“): type ' or \"")}},
 		{"worker info 'x", nil, result{2, "", lines("error: unclosed quote (') at column 13")}},
-		{"status | grep", nil, result{2, "", lines("error: unquoted | at column 8: there are no pipes", "hint: quote it: '|'")}},
+		{"status | grep", nil, result{2, "", lines(`error: "grep" is no filter`, "hint: after | comes one of match, except, count, head, tail; to mean the character, quote it: '|'")}},
 		{"status now", nil, result{2, "", lines(`error: status takes no argument, there is "now"`, "hint: help status")}},
 		{"worker info a b", nil, result{2, "", lines(`error: worker info: one argument too many: "b"`, "hint: help worker info")}},
 		{"worker stop", nil, result{2, "", lines("error: worker stop: arguments are missing", "hint: help worker stop")}},
@@ -331,7 +332,7 @@ func TestPrefix(t *testing.T) {
 func FuzzRun(f *testing.F) {
 	for _, seed := range []string{
 		"status", "worker info --json", "scale web -9", "scale -1", "worker ?", "reload --timeout=1s web --json",
-		"help worker", "nosuch", "log --lines -1", "call web h -- --json", "stop", "worker signal web/0 HUP", "'", "job follow x --json",
+		"help worker", "nosuch", "status --watch", "log | match [a | head 2", "worker list | tail 1 | count", "log --lines -1", "call web h -- --json", "stop", "worker signal web/0 HUP", "'", "job follow x --json",
 	} {
 		f.Add(seed)
 	}
@@ -340,7 +341,9 @@ func FuzzRun(f *testing.F) {
 		s := newSession(t, hello())
 		s.control.brief = true
 		s.in.Panicked = func(name string, value any, stack []byte) { t.Fatalf("%s: %v\n%s", name, value, stack) }
-		got := s.do(t.Context(), line)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // ends a watch
+		defer cancel()
+		got := s.do(ctx, line)
 		if !statuses[got.Status] || (got.Status == 0) != (got.Err == "") {
 			t.Fatalf("%q: %+v", line, got)
 		}

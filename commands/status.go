@@ -21,19 +21,19 @@ func status(ctx context.Context, call *Call) error {
 	if call.JSON {
 		return call.WriteJSON(viewStatus(s))
 	}
-	trouble, err := call.trouble(ctx, s)
+	f, err := call.look(ctx, s, time.Now())
 	if err != nil {
 		return err
 	}
-	_, err = call.Out.Write([]byte(call.statusPage(s, trouble, time.Now())))
+	_, err = call.Out.Write([]byte(call.statusPage(s, f, time.Now())))
 	return err
 }
 
 // statusPage is the whole answer; the first line is all that one needs to know
 // on a good day.
-func (c *Call) statusPage(s control.Status, trouble []string, now time.Time) string {
+func (c *Call) statusPage(s control.Status, f findings, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", Safe(s.Name), wellness(s, trouble))
+	fmt.Fprintf(&b, "%s: %s\n", Safe(s.Name), c.wellness(s, f.trouble))
 	if s.Primary != nil {
 		fmt.Fprintf(&b, "primary %d, up %s\n", s.Primary.PID, age(now.Sub(s.Primary.Since)))
 	}
@@ -50,30 +50,65 @@ func (c *Call) statusPage(s control.Status, trouble []string, now time.Time) str
 			fmt.Fprintf(&b, "%s: configuration differs, %s: reload\n", Safe(p.Name), Safe(strings.Join(p.Differs, ", ")))
 		}
 	}
+	for _, note := range f.notes {
+		fmt.Fprintf(&b, "%s\n", Safe(note.text))
+		if note.quote != "" {
+			fmt.Fprintf(&b, "  %s\n", Safe(note.quote))
+		}
+	}
 	return b.String()
 }
 
-func wellness(s control.Status, trouble []string) string {
+func (c *Call) wellness(s control.Status, trouble []string) string {
 	if len(trouble) > 0 {
-		return "NOT WELL: " + strings.Join(trouble, "; ")
+		return c.paint(bad, "NOT WELL") + ": " + strings.Join(trouble, "; ")
 	}
 	n := count(s)
-	line := fmt.Sprintf("well, %d of %d workers ready", n.Current, n.Target)
+	line := fmt.Sprintf("%s, %d of %d workers ready", c.paint(good, "well"), n.Current, n.Target)
 	if n.stopped > 0 {
 		line += fmt.Sprintf(", %d stopped", n.stopped)
 	}
 	return line
 }
 
+// Summary tells in half a line how a cluster is, and what runs there.
+func Summary(s control.Status, now time.Time) string {
+	if s.Primary == nil {
+		return "no primary"
+	}
+	n, silent := count(s), 0
+	for _, p := range s.Pools {
+		if !p.BuiltIn {
+			silent += p.Silent
+		}
+	}
+	health := "well"
+	if n.Current+n.stopped < n.Target || n.Dead > 0 || silent > 0 {
+		health = "NOT WELL"
+	}
+	text := fmt.Sprintf("%s, %d of %d workers ready", health, n.Current, n.Target)
+	for _, more := range []struct {
+		n    int
+		what string
+	}{{n.Dead, "dead"}, {n.stopped, "stopped"}, {silent, "silent"}} {
+		if more.n > 0 {
+			text += fmt.Sprintf(", %d %s", more.n, more.what)
+		}
+	}
+	if !s.Primary.Since.IsZero() {
+		text += fmt.Sprintf(", primary %d up %s", s.Primary.PID, age(now.Sub(s.Primary.Since)))
+	}
+	for _, j := range s.Jobs {
+		text += "; job " + describeJob(j, now)
+	}
+	return Safe(text)
+}
+
 // trouble names what is not as it should be, built-in pools included.
-func (c *Call) trouble(ctx context.Context, s control.Status) ([]string, error) {
+func trouble(s control.Status, done map[string]int) []string {
 	var list []string
 	if s.Primary == nil {
 		list = append(list, "no primary")
-	}
-	done, err := c.doneWorkers(ctx, s)
-	if err != nil {
-		return nil, err
 	}
 	for _, p := range s.Pools {
 		short := missing(p) - done[p.Name]
@@ -86,36 +121,12 @@ func (c *Call) trouble(ctx context.Context, s control.Status) ([]string, error) 
 			list = append(list, fmt.Sprintf("%s has %d silent worker%s (worker list)", Safe(p.Name), p.Silent, plural(p.Silent)))
 		}
 	}
-	return list, nil
+	return list
 }
 
 // missing is how many workers of p should be ready and are not; dead ones and
 // those stopped by wish do not count.
 func missing(p control.PoolStatus) int { return p.Target - p.Ready - p.Dead - p.Stopped }
-
-// doneWorkers counts the workers that have ended as they should, by pool. The
-// status does not tell them from those that start; it is asked for them only
-// when some worker is not ready.
-func (c *Call) doneWorkers(ctx context.Context, s control.Status) (map[string]int, error) {
-	short := false
-	for _, p := range s.Pools {
-		short = short || missing(p) > 0
-	}
-	if !short {
-		return nil, nil
-	}
-	workers, err := answer(ctx, c.Primary.Workers)
-	if err != nil {
-		return nil, err
-	}
-	done := map[string]int{}
-	for _, w := range workers {
-		if w.State == control.Done {
-			done[w.Pool]++
-		}
-	}
-	return done, nil
-}
 
 func (c *Call) poolTable(pools []control.PoolStatus) string {
 	var rows [][]string
@@ -129,7 +140,17 @@ func (c *Call) poolTable(pools []control.PoolStatus) string {
 			strconv.Itoa(p.Generation), dash(strings.Join(p.Listen, " ")),
 		})
 	}
-	return c.table([]string{"POOL", "TARGET", "READY", "DEAD", "STOPPED", "GENERATION", "LISTEN"}, rows)
+	return c.table([]string{"POOL", "TARGET", "READY", "DEAD", "STOPPED", "GENERATION", "LISTEN"}, rows, func(row, column int) style {
+		switch p := pools[row]; {
+		case column == 2 && p.Ready >= p.Target-p.Stopped:
+			return good
+		case column == 2 || column == 4 && p.Stopped > 0:
+			return warning
+		case column == 3 && p.Dead > 0:
+			return bad
+		}
+		return normal
+	})
 }
 
 func targetText(n int) string {

@@ -19,7 +19,12 @@ func (r *Registry) Suggest(args []string, role Role) []string {
 		return nil
 	}
 	if len(args) == 1 && r.groups[args[0]] {
-		return r.Complete(args[0]+" ", role)
+		var names []string
+		for _, c := range r.family(args[0], role) {
+			names = append(names, c.Name)
+		}
+		slices.Sort(names)
+		return names
 	}
 	type guess struct {
 		name     string
@@ -45,17 +50,20 @@ func (r *Registry) Suggest(args []string, role Role) []string {
 
 // unknown is the error for args that name no command.
 func (r *Registry) unknown(args []string, role Role) *Error {
-	typed := args[0]
+	typed, word := args[0], args[0]
 	if len(args) > 1 && r.groups[args[0]] {
-		typed += " " + args[1]
+		typed, word = args[0]+" "+args[1], args[1]
 	}
-	e := &Error{Status: StatusUnknown, Code: "unknown_command"}
+	e := &Error{Status: StatusUnknown, Code: "unknown_command", brief: "unknown command"}
+	e = e.about(word)
 	e.Message = fmt.Sprintf(`unknown command "%s"`, clip(typed, maxGuess))
 	switch names := r.Suggest(args, role); {
 	case len(names) > 0 && len(args) == 1 && r.groups[typed]:
+		e.brief = ""
 		e.Message = fmt.Sprintf("%s is not a whole command: %s", typed, strings.Join(names, ", "))
 	case len(names) > 0:
-		e.Message += ". Did you mean: " + strings.Join(names, ", ")
+		mean := ". Did you mean: " + strings.Join(names, ", ")
+		e.Message, e.brief = e.Message+mean, e.brief+mean
 	case len(r.family(args[0], role)) > 0:
 		e.Hint = "help " + args[0]
 	case strings.HasPrefix(typed, "-"):
@@ -64,35 +72,6 @@ func (r *Registry) unknown(args []string, role Role) *Error {
 		e.Hint = "help"
 	}
 	return e
-}
-
-// Complete returns the lines that line may become by completing the name of a
-// command, sorted; only those that role may run. Arguments are not completed,
-// except the name after help.
-func (r *Registry) Complete(line string, role Role) []string {
-	typed := strings.TrimLeft(line, " \t")
-	before := ""
-	if rest, ok := strings.CutPrefix(typed, "help "); ok {
-		before, typed = "help ", strings.TrimLeft(rest, " ")
-	}
-	var lines []string
-	for _, c := range r.Visible(role) {
-		if strings.HasPrefix(c.Name, oneSpace(typed)) {
-			lines = append(lines, before+c.Name)
-		}
-	}
-	slices.Sort(lines)
-	return lines
-}
-
-// oneSpace makes each run of blanks one space, so "worker  in" has the prefix
-// that it looks like.
-func oneSpace(typed string) string {
-	words := strings.Join(strings.Fields(typed), " ")
-	if words != "" && strings.HasSuffix(typed, " ") {
-		words += " "
-	}
-	return words
 }
 
 // distance is how many letters were left out, added, changed or swapped with

@@ -2,23 +2,41 @@ package commands
 
 import (
 	"strings"
-	"unicode/utf8"
+)
+
+const (
+	// least is how narrow a column of a table may become, to leave room for
+	// others, and leastHead how much of a heading must be left.
+	least     = 10
+	leastHead = 4
+	// leastText is the room below which text that wraps goes to a line of its own.
+	leastText = 24
 )
 
 // Table writes rows under a header in aligned columns, in one piece: a table
-// is whole or not there. Cells pass [Safe]. At a prompt, lines are cut to the
-// width of the terminal.
+// is whole or not there. Cells pass [Safe]. At a prompt the table is made to
+// fit the terminal: the widest columns are cut first, then the lines.
 func (c *Call) Table(header []string, rows ...[]string) error {
-	_, err := c.Out.Write([]byte(c.table(header, rows)))
+	_, err := c.Out.Write([]byte(c.table(header, rows, nil)))
 	return err
 }
 
-func (c *Call) table(header []string, rows [][]string) string {
+// table is Table with a colour for each cell; tint may be nil.
+func (c *Call) table(header []string, rows [][]string, tint func(row, column int) style) string {
 	all := make([][]string, 0, len(rows)+1)
 	for _, row := range append([][]string{header}, rows...) {
 		all = append(all, safeCells(row))
 	}
-	return layOut(all, c.Width)
+	l := layout{rows: all, width: c.Width, squeeze: true}
+	if tint != nil {
+		l.paint = func(row, column int, cell string) string {
+			if row == 0 {
+				return cell
+			}
+			return c.paint(tint(row-1, column), cell)
+		}
+	}
+	return l.text()
 }
 
 func safeCells(row []string) []string {
@@ -29,22 +47,77 @@ func safeCells(row []string) []string {
 	return cells
 }
 
-// layOut aligns rows by their widest cells; width 0 does not cut.
+// layOut aligns rows by their widest cells. What is last in a row is wrapped;
+// width 0 does not.
 func layOut(rows [][]string, width int) string {
-	var widest []int
+	if width > 0 {
+		rows = wrapLast(rows, width)
+	}
+	return layout{rows: rows, width: width}.text()
+}
+
+// wrapLast breaks the second cell of rows, of at most two, where it is too long.
+func wrapLast(rows [][]string, width int) [][]string {
+	left := 0
 	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widest) {
-				widest = append(widest, 0)
-			}
-			widest[i] = max(widest[i], utf8.RuneCountInString(cell))
+		if len(row) > 1 {
+			left = max(left, Columns(row[0]))
 		}
 	}
-	var b strings.Builder
+	below := width-left-2 < leastText
+	var out [][]string
 	for _, row := range rows {
-		line := alignRow(row, widest)
-		if width > 0 {
-			line = clip(line, width)
+		switch {
+		case len(row) < 2 || row[1] == "":
+			out = append(out, row[:1])
+		case below:
+			out = append(out, row[:1])
+			for _, line := range wrapWords(row[1], width-6) {
+				out = append(out, []string{"      " + line})
+			}
+		default:
+			for i, line := range wrapWords(row[1], width-left-2) {
+				out = append(out, []string{[]string{row[0], ""}[min(i, 1)], line})
+			}
+		}
+	}
+	return out
+}
+
+func wrapWords(text string, width int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case Columns(*last)+1+Columns(word) > width:
+			lines = append(lines, word)
+		default:
+			*last += " " + word
+		}
+	}
+	return lines
+}
+
+// layout is a table on its way to text.
+type layout struct {
+	rows    [][]string
+	width   int  // 0: any
+	squeeze bool // cut wide cells so that the others have room
+	paint   func(row, column int, cell string) string
+}
+
+func (l layout) text() string {
+	widest := l.widest()
+	if l.squeeze && l.width > 0 {
+		l.narrow(widest)
+	}
+	var b strings.Builder
+	for i, row := range l.rows {
+		line := l.align(i, row, widest)
+		if l.width > 0 {
+			line = clip(line, l.width)
 		}
 		b.WriteString(line)
 		b.WriteByte('\n')
@@ -52,12 +125,59 @@ func layOut(rows [][]string, width int) string {
 	return b.String()
 }
 
-func alignRow(row []string, widest []int) string {
+func (l layout) widest() []int {
+	var widest []int
+	for _, row := range l.rows {
+		for i, cell := range row {
+			if i == len(widest) {
+				widest = append(widest, 0)
+			}
+			widest[i] = max(widest[i], Columns(cell))
+		}
+	}
+	return widest
+}
+
+// narrow takes from the headings that are wider than what is below them, then
+// from the widest columns, until all fit or none is wide.
+func (l layout) narrow(widest []int) {
+	total := 2 * (len(widest) - 1)
+	for _, w := range widest {
+		total += w
+	}
+	below := layout{rows: l.rows[1:]}.widest()
+	for i := len(below) - 1; i >= 0 && total > l.width; i-- {
+		spare := min(widest[i]-max(below[i], leastHead), total-l.width)
+		if spare > 0 {
+			widest[i] -= spare
+			total -= spare
+		}
+	}
+	for ; total > l.width; total-- {
+		most := 0
+		for i, w := range widest {
+			if w >= widest[most] {
+				most = i
+			}
+		}
+		if widest[most] <= least {
+			return
+		}
+		widest[most]--
+	}
+}
+
+func (l layout) align(number int, row []string, widest []int) string {
 	var b strings.Builder
 	for i, cell := range row {
+		cell = clip(cell, widest[i])
+		gap := strings.Repeat(" ", widest[i]-Columns(cell)+2)
+		if l.paint != nil {
+			cell = l.paint(number, i, cell)
+		}
 		b.WriteString(cell)
 		if i < len(row)-1 {
-			b.WriteString(strings.Repeat(" ", widest[i]-utf8.RuneCountInString(cell)+2))
+			b.WriteString(gap)
 		}
 	}
 	return strings.TrimRight(b.String(), " ")

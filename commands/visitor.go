@@ -45,22 +45,22 @@ type BlockedInfo struct {
 func visitorCommands() []Command {
 	return []Command{
 		{
-			Name: "session list", Role: Admin, Group: groupSession, Flags: noFlags, Run: sessionList,
+			Name: "session list", Role: Admin, Group: groupSession, Flags: watchFlags, Run: watched(sessionList),
 			Summary: "who is logged in, and what runs for whom",
 			Help:    "Sessions of replaced shell workers are among them.",
 		},
 		{
-			Name: "session end", Role: Admin, Group: groupSession, Flags: noFlags, Run: sessionEnd,
+			Name: "session end", Role: Admin, Group: groupSession, Flags: noFlags, Run: sessionEnd, Complete: others(anySession),
 			Usage: "ID…", Summary: "end sessions; jobs that they began go on",
 			Help: "Its connection is closed, too, once no other session is open on it. Who must not\n" +
 				"come back is removed from the users, or loses the key.",
 		},
 		{
-			Name: "session blocked", Role: Admin, Group: groupSession, Flags: noFlags, Run: sessionBlocked,
+			Name: "session blocked", Role: Admin, Group: groupSession, Flags: watchFlags, Run: watched(sessionBlocked),
 			Summary: "the sources that may not connect for now, and why",
 		},
 		{
-			Name: "session unblock", Role: Admin, Group: groupSession, Flags: noFlags, Run: sessionUnblock,
+			Name: "session unblock", Role: Admin, Group: groupSession, Flags: noFlags, Run: sessionUnblock, Complete: first(anyBlocked),
 			Usage: "ADDRESS", Summary: "let a source connect again",
 		},
 	}

@@ -41,7 +41,7 @@ func (c *Call) workerDetail(ctx context.Context, id string) error {
 	if c.JSON {
 		return c.WriteJSON(map[string]any{"worker": viewDetail(w)})
 	}
-	_, err = c.Out.Write([]byte(detailPage(w)))
+	_, err = c.Out.Write([]byte(c.detailPage(w)))
 	return err
 }
 
@@ -53,12 +53,12 @@ func (c *Call) worker(ctx context.Context, id string) (control.WorkerDetail, err
 
 // detailPage is lines of "key: value"; new keys come at the end of those that
 // are always there, so that the first lines stay what they are.
-func detailPage(w control.WorkerDetail) string {
+func (c *Call) detailPage(w control.WorkerDetail) string {
 	var b strings.Builder
 	line := func(key, value string) { fmt.Fprintf(&b, "%s: %s\n", key, Safe(value)) }
 	line("id", w.ID)
 	line("pid", number(w.PID))
-	line("state", stateText(w.WorkerInfo))
+	fmt.Fprintf(&b, "state: %s\n", c.paint(stateStyle(w.State, w.Silent), Safe(stateText(w.WorkerInfo))))
 	line("generation", strconv.Itoa(w.Generation))
 	line("up", age(w.Up))
 	line("restarts", strconv.Itoa(w.Restarts))
@@ -115,9 +115,16 @@ func workerList(ctx context.Context, call *Call) error {
 	for _, w := range workers {
 		rows = append(rows, workerRow(w))
 	}
-	return call.Table([]string{
-		"ID", "PID", "STATE", "GENERATION", "UP", "RESTARTS", "CPU", "RSS", "CONNECTIONS", "LAST EXIT",
-	}, rows...)
+	_, err = call.Out.Write([]byte(call.table(
+		[]string{"ID", "PID", "STATE", "GENERATION", "UP", "RESTARTS", "CPU", "RSS", "CONNECTIONS", "LAST EXIT"}, rows,
+		func(row, column int) style {
+			if column != 2 {
+				return normal
+			}
+			return stateStyle(workers[row].State, workers[row].Silent)
+		},
+	)))
+	return err
 }
 
 func workerRow(w control.WorkerInfo) []string {

@@ -36,10 +36,11 @@ type channel struct {
 	cancel context.CancelCauseFunc
 
 	// Set before the session starts, not changed after it.
-	pty     *ptyRequest // nil: none
-	exec    bool
-	command string // of exec
-	asked   string // what a forced command took the place of
+	pty      *ptyRequest // nil: none
+	exec     bool
+	command  string // of exec
+	asked    string // what a forced command took the place of
+	noColour bool   // NO_COLOR is set
 
 	envs       int
 	started    bool
@@ -149,6 +150,9 @@ func (c *channel) takeAsked(req *gossh.Request) (pass, answer bool) {
 	case "env":
 		c.envs++
 		pass = c.envs <= maxEnv && allowedEnv(req.Payload)
+		if pass && !c.started && refusesColour(req.Payload) {
+			c.noColour = true
+		}
 	case "shell":
 		pass = !c.started
 		c.started = true

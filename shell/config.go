@@ -119,6 +119,9 @@ type Host struct {
 	Users Users
 	// Control gives the cluster in the name of a user.
 	Control func(user string) control.Control
+	// History is the directory in which the lines that each user typed are
+	// kept; empty: they last as long as the process.
+	History string
 	// Local brings the conversations of `norestart ctl`; may be nil.
 	Local <-chan LocalCall
 	// Audit appends one record. It is called from many goroutines. An error

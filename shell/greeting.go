@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -37,37 +38,12 @@ func (s *Server) health(ctx context.Context, user string) string {
 	ctx, cancel := context.WithTimeout(ctx, greetWithin)
 	defer cancel()
 	health := "no primary"
-	if status, err := s.host.Control(user).Status(ctx); err == nil {
-		health = summary(status)
+	switch status, err := s.host.Control(user).Status(ctx); {
+	case err == nil:
+		health = commands.Summary(status, time.Now())
+	case errors.Is(err, control.ErrUnavailable):
+		health = err.Error() // it knows since when
 	}
 	name := strings.TrimSpace(s.host.Name + " " + s.host.Version)
 	return commands.Safe(fmt.Sprintf("%s: %s. help: help or ?", name, health))
-}
-
-// summary tells in half a line whether the application's pools are well.
-func summary(status control.Status) string {
-	if status.Primary == nil {
-		return "no primary"
-	}
-	ready, target, dead, silent := 0, 0, 0, 0
-	for _, pool := range status.Pools {
-		if !pool.BuiltIn {
-			ready += pool.Ready
-			target += pool.Target
-			dead += pool.Dead
-			silent += pool.Silent
-		}
-	}
-	health := "well"
-	if ready < target || dead > 0 || silent > 0 {
-		health = "NOT WELL"
-	}
-	text := fmt.Sprintf("%s, %d of %d workers ready", health, ready, target)
-	if dead > 0 {
-		text += fmt.Sprintf(", %d dead", dead)
-	}
-	if silent > 0 {
-		text += fmt.Sprintf(", %d silent", silent)
-	}
-	return text
 }

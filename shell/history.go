@@ -1,15 +1,34 @@
 package shell
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/norestart/norestart/internal/durable"
 )
 
-const maxHistory = 100
+const (
+	maxHistory  = 500
+	maxQuery    = 200                    // runes that are searched for
+	maxRecall   = 4 << 20                // bytes of a file of history that are read
+	lookWithin  = 200 * time.Millisecond // the wait for words that complete a line
+	historyLock = time.Second
+)
 
-// histories are the lines that each user typed, in this process's memory.
+// histories are the lines that each user typed. With a directory they outlive
+// the process and are shared with the other processes of the pool.
 type histories struct {
+	dir      string
+	complain func(format string, args ...any) // may be nil
+
 	mu     sync.Mutex // protects byUser
 	byUser map[string]*history
 }
@@ -21,64 +40,164 @@ func (h *histories) of(user string) *history {
 		h.byUser = map[string]*history{}
 	}
 	if h.byUser[user] == nil {
-		h.byUser[user] = &history{}
+		h.byUser[user] = &history{complain: h.complain}
+		if h.dir != "" {
+			h.byUser[user].file = filepath.Join(h.dir, fileName(user))
+		}
 	}
 	return h.byUser[user]
 }
 
-// history is the lines of one user, whose sessions share it. It is a
-// term.History that the terminal reads; what is worth keeping only the
-// session knows, so it adds.
-type history struct {
-	mu    sync.Mutex // protects lines
-	lines []string   // oldest first
+// fileName makes a name of letters that mean nothing to a file system.
+func fileName(user string) string {
+	var b strings.Builder
+	for _, c := range []byte(user) {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+	}
+	return b.String()
 }
 
-// keep adds a line unless it is empty, begins with a space or repeats the
-// last one.
+// history is the lines of one user, whose sessions share it.
+type history struct {
+	file     string // empty: in memory only
+	complain func(format string, args ...any)
+
+	mu    sync.Mutex // protects what follows
+	lines []string   // oldest first
+	seen  fs.FileInfo
+	told  bool // that the file cannot be used
+}
+
+// keep adds a line unless it is empty, begins with a space or repeats the last
+// one.
 func (h *history) keep(line string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if strings.TrimSpace(line) == "" || line[0] == ' ' {
+	line = strings.ReplaceAll(line, "\t", " ")
+	if strings.TrimSpace(line) == "" || line[0] == ' ' || strings.ContainsAny(line, "\n\r") {
 		return
 	}
-	if n := len(h.lines); n > 0 && h.lines[n-1] == line {
-		return
+	if h.file == "" {
+		h.add(line)
+	} else if err := h.store(line); err != nil {
+		h.doubt(err)
+		h.add(line)
 	}
-	if len(h.lines) == maxHistory {
-		h.lines = slices.Delete(h.lines, 0, 1)
+}
+
+func (h *history) add(line string) {
+	if !h.repeats(line) {
+		h.lines = append(h.lines, line)
+		h.lines = slices.Delete(h.lines, 0, max(0, len(h.lines)-maxHistory))
 	}
-	h.lines = append(h.lines, line)
+}
+
+func (h *history) repeats(line string) bool {
+	return len(h.lines) > 0 && h.lines[len(h.lines)-1] == line
 }
 
 func (h *history) list() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.refresh()
 	return slices.Clone(h.lines)
 }
 
-// Add is called by the terminal for every line and drops it.
-func (h *history) Add(string) {}
-
-// Len is the number of lines.
-func (h *history) Len() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.lines)
-}
-
-// At returns a line, 0 the newest. Another session may have changed the list
-// since Len, so no index panics.
-func (h *history) At(i int) string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if i < 0 || i >= len(h.lines) {
-		return ""
+// doubt says once that the lines last no longer than the process.
+func (h *history) doubt(err error) {
+	if err == nil || h.told {
+		return
 	}
-	return h.lines[len(h.lines)-1-i]
+	h.told = true
+	if h.complain != nil {
+		h.complain("history: %v", err)
+	}
 }
 
-// noHistory is what a question has.
+// refresh reads the file if it is another than was seen last.
+func (h *history) refresh() {
+	if h.file == "" {
+		return
+	}
+	info, err := os.Stat(h.file)
+	if err != nil || h.seen != nil && os.SameFile(info, h.seen) && info.Size() == h.seen.Size() && info.ModTime().Equal(h.seen.ModTime()) {
+		return
+	}
+	lines, err := readHistory(h.file)
+	if err != nil {
+		h.doubt(err)
+		return
+	}
+	h.lines, h.seen = lines, info
+}
+
+// readHistory reads the newest lines of a file that only its owner may read.
+func readHistory(file string) ([]string, error) {
+	if err := durable.CheckSecret(file); err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(file); err != nil || info.Size() > maxRecall {
+		return nil, errors.Join(err, fmt.Errorf("%s is larger than %d bytes", file, maxRecall))
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.FieldsFunc(strings.ToValidUTF8(string(text), ""), func(r rune) bool { return r == '\n' })
+	return lines[max(0, len(lines)-maxHistory):], nil
+}
+
+// store appends a line to the file. When it has become twice as long as it
+// should be, it is written anew. Under the lock, nobody else does either.
+func (h *history) store(line string) error {
+	if err := os.Mkdir(filepath.Dir(h.file), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), historyLock)
+	defer cancel()
+	lock, err := durable.Acquire(ctx, filepath.Join(filepath.Dir(h.file), ".lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if h.refresh(); h.repeats(line) {
+		return nil
+	}
+	if err := appendLine(h.file, line); err != nil {
+		return err
+	}
+	h.add(line)
+	if h.seen, err = os.Stat(h.file); err != nil {
+		return err
+	}
+	whole := strings.Join(h.lines, "\n") + "\n"
+	if h.seen.Size() < int64(2*len(whole)+4096) {
+		return nil
+	}
+	return durable.WriteFile(h.file, []byte(whole), 0o600)
+}
+
+func appendLine(file, line string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line + "\n")
+	return errors.Join(err, f.Close())
+}
+
+// remember keeps a line that was typed, unless its command says not to.
+func (s *session) remember(line string) {
+	if !s.srv.registry.Secret(line) {
+		s.srv.history.of(s.who.name).keep(line)
+	}
+}
+
+// noHistory is what x/term has: it keeps none.
 type noHistory struct{}
 
 func (noHistory) Add(string)    {}

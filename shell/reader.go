@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/norestart/norestart/commands"
 )
 
 const (
@@ -14,11 +16,9 @@ const (
 )
 
 const (
-	keyInterrupt = 0x03 // Ctrl-C
-	keyEnd       = 0x05 // Ctrl-E
-	keyDelWord   = 0x17 // Ctrl-W
-	keyEscape    = 0x1b
-	keyDelete    = 0x7f
+	ctrlC  = 0x03
+	escape = 0x1b
+	rubout = 0x7f
 )
 
 // endInterrupted stands in the queue for the Enter that follows a Ctrl-C. No
@@ -35,11 +35,10 @@ const (
 	pasteEnd   = "\x1b[201~"
 )
 
-// guard turns what a client sends into what x/term can be trusted with: only
-// whole escape sequences, only those that x/term knows, valid text, one CR
-// for each Enter, and never a Ctrl-C. x/term spins for ever on an escape
-// sequence of 256 bytes, takes pastes of any length into memory, and ends on
-// Ctrl-C (golang/go#62385).
+// guard turns what a client sends into what x/term can be trusted with: text
+// that takes columns, one CR for each Enter, and keys (keys.go). x/term spins
+// for ever on an escape sequence of 256 bytes, takes pastes of any length into
+// memory, and ends on Ctrl-C (golang/go#62385).
 type guard struct {
 	seq    []byte // an unfinished escape sequence, from ESC on
 	text   []byte // an unfinished UTF-8 rune
@@ -59,18 +58,20 @@ func (g *guard) step(b byte, out []byte) (_ []byte, interrupt bool, err error) {
 	switch {
 	case lineFeed:
 		return out, false, nil
-	case b == keyInterrupt:
+	case b == ctrlC:
 		return out, true, nil
 	case b == '\r' || b == '\n':
 		g.seq, g.text, g.since = g.seq[:0], g.text[:0], 0
 		return append(out, '\r'), false, nil
-	case b == keyEscape:
+	case b == escape:
 		g.text, g.seq = g.text[:0], append(g.seq[:0], b)
 		return out, false, nil
 	case len(g.seq) > 0:
 		return g.escape(b, out), false, nil
-	case b < 0x20 || b == keyDelete:
+	case b < 0x20 || b == rubout:
 		return g.control(b, out), false, nil
+	case b == '?' && !g.paste:
+		return utf8.AppendRune(out, keyHelp), false, nil
 	}
 	return g.rune(b, out), false, nil
 }
@@ -78,28 +79,30 @@ func (g *guard) step(b byte, out []byte) (_ []byte, interrupt bool, err error) {
 // interrupt returns to the ground state and appends what shows ^C at the end
 // of the line and ends it.
 func (g *guard) interrupt(out []byte) []byte {
-	if g.paste {
-		out = append(out, pasteEnd...)
-	}
 	*g = guard{seq: g.seq[:0], text: g.text[:0]}
-	return append(out, keyEnd, '^', 'C', endInterrupted)
+	return append(utf8.AppendRune(out, keyInterrupted), endInterrupted)
 }
 
 func (g *guard) control(b byte, out []byte) []byte {
 	g.text = g.text[:0]
-	if b == 0 || g.paste && b != '\t' {
+	key, known := controls[b]
+	switch {
+	case g.paste && b == '\t':
+		return append(out, ' ')
+	case g.paste || !known:
 		return out
 	}
-	return append(out, b)
+	return utf8.AppendRune(out, key)
 }
 
-// rune passes whole runes on; what is not UTF-8 and what x/term takes for an
-// error (U+FFFD) or would echo raw (C1) is dropped.
+// rune passes whole runes on. What is not UTF-8 is dropped, and so is what
+// x/term takes for an error (U+FFFD) or would echo raw (C1), what we mean keys
+// by, and what takes no column: nobody would see it in a command.
 func (g *guard) rune(b byte, out []byte) []byte {
 	g.text = append(g.text, b)
 	for len(g.text) > 0 && utf8.FullRune(g.text) {
 		r, n := utf8.DecodeRune(g.text)
-		if r != utf8.RuneError && (r < 0x80 || r > 0x9f) {
+		if r != utf8.RuneError && (r < 0x80 || r > 0x9f) && !isKey(r) && commands.Columns(string(r)) > 0 {
 			out = append(out, g.text[:n]...)
 		}
 		g.text = append(g.text[:0], g.text[n:]...)
@@ -120,9 +123,15 @@ func (g *guard) escape(b byte, out []byte) []byte {
 		}
 		return out
 	}
-	keys := g.keys(string(g.seq))
+	seq := string(g.seq)
 	g.seq = g.seq[:0]
-	return append(out, keys...)
+	switch key, known := sequences[seq]; {
+	case seq == pasteBegin || seq == pasteEnd:
+		g.paste = seq == pasteBegin
+	case known && !g.paste:
+		return utf8.AppendRune(out, key)
+	}
+	return out
 }
 
 // whole reports whether seq is a whole sequence (ECMA-48 §5.4): ESC and a
@@ -138,37 +147,6 @@ func (g *guard) whole() bool {
 		return n > 2 && last >= 0x40 && last <= 0x7e && (n != 3 || last != '[')
 	}
 	return n == 2
-}
-
-// keys returns what x/term knows a sequence as, empty if it knows none.
-func (g *guard) keys(seq string) string {
-	if g.paste {
-		if seq == pasteEnd {
-			g.paste = false
-			return seq
-		}
-		return ""
-	}
-	switch seq {
-	case pasteBegin:
-		g.paste = true
-		return seq
-	case "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[H", "\x1b[F", "\x1b[3~":
-		return seq
-	case "\x1bOA", "\x1bOB", "\x1bOC", "\x1bOD", "\x1bOH", "\x1bOF": // application mode
-		return "\x1b[" + seq[2:]
-	case "\x1b[1~", "\x1b[7~": // PuTTY, tmux, linux, rxvt
-		return "\x1b[H"
-	case "\x1b[4~", "\x1b[8~":
-		return "\x1b[F"
-	case "\x1b[1;3C", "\x1b[1;5C", "\x1b[5C", "\x1bf": // a word to the right
-		return "\x1b[1;3C"
-	case "\x1b[1;3D", "\x1b[1;5D", "\x1b[5D", "\x1bb":
-		return "\x1b[1;3D"
-	case "\x1b\x7f": // Alt-Backspace
-		return string(rune(keyDelWord))
-	}
-	return ""
 }
 
 // input is the queue between the pump, which always reads what the client
@@ -284,22 +262,21 @@ func (in *input) end() (interrupted bool) {
 	return in.interrupted
 }
 
-// take copies queued bytes to p, no further than the first Enter: what comes
-// after it stays here, so that a Ctrl-C can drop it. With nothing queued it
-// returns 0 and, if there will be nothing more, why.
+// take copies queued bytes to p, up to the first Enter, and that alone: what
+// comes after it stays here, so that a Ctrl-C can drop it. With nothing queued
+// it returns 0 and, if there will be nothing more, why.
 func (in *input) take(p []byte) (int, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	n := 0
-	for n < len(p) && n < len(in.queue) {
+	for n < len(p) && n < len(in.queue) && in.queue[n] != endInterrupted && in.queue[n] != '\r' {
 		p[n] = in.queue[n]
 		n++
-		if p[n-1] == endInterrupted || p[n-1] == '\r' {
-			in.interrupted = p[n-1] == endInterrupted
-			p[n-1] = '\r'
-			in.reading = false
-			break
-		}
+	}
+	if n == 0 && len(in.queue) > 0 {
+		in.interrupted = in.queue[0] == endInterrupted
+		in.reading = false
+		p[0], n = '\r', 1
 	}
 	in.queue = in.queue[:copy(in.queue, in.queue[n:])]
 	poke(in.space)

@@ -32,6 +32,9 @@ type request struct {
 	out, err io.Writer
 	ask      func(ctx context.Context, prompt string) (string, error)
 	width    int
+	height   int
+	live     bool // the terminal moves its cursor
+	colour   bool // and shows colours
 	prefix   string
 	mark     func(kind, value string) string // for our own client; may be nil
 	// interrupted is called for each Ctrl-C; may be nil.
@@ -144,8 +147,9 @@ func (s *session) invoke(ctx context.Context, q request, role commands.Role) int
 	status := s.commands().Run(ctx, commands.Invocation{
 		Line: q.line, Args: q.args, User: s.who.name, Role: role,
 		Control: s.srv.host.Control(s.who.name),
-		Out:     q.out, Err: q.err, Mode: q.mode, Width: q.width, Prefix: q.prefix, Mark: q.mark,
-		Ask: q.ask, Before: r.before, Denied: r.denied, Panicked: r.panicked,
+		Out:     q.out, Err: q.err, Mode: q.mode, Prefix: q.prefix, Mark: q.mark,
+		Screen: commands.Screen{Width: q.width, Height: q.height, Live: q.live, Colour: q.colour},
+		Ask:    q.ask, Before: r.before, Denied: r.denied, Panicked: r.panicked,
 	})
 	s.runs.Store(nil)
 	r.end(status, q)
@@ -172,8 +176,8 @@ func (r *run) record(e Event) Record {
 // before writes the start of a command. What only an admin may do is not done
 // without a record, except by root on the machine, who could as well kill us.
 func (r *run) before(_ string, args []string) error {
-	r.argv, r.known = args, true
-	line := audit.Quote(strings.Join(args, " "))
+	r.argv, r.known = r.session.srv.registry.Redact(args), true
+	line := audit.Quote(strings.Join(r.argv, " "))
 	r.session.runs.Store(&line)
 	err := r.session.srv.audit(r.record(audit.EventStart))
 	if err == nil {
@@ -195,7 +199,7 @@ func (r *run) before(_ string, args []string) error {
 }
 
 func (r *run) denied(_ string, args []string) {
-	r.argv, r.known, r.refused = args, true, true
+	r.argv, r.known, r.refused = r.session.srv.registry.Redact(args), true, true
 	status := commands.StatusDenied
 	rec := r.record(audit.EventDenied)
 	rec.Status = &status
@@ -213,7 +217,7 @@ func (r *run) end(status int, q request) {
 	case !r.known && status == commands.StatusOK: // an empty line
 		return
 	case !r.known:
-		rec.Event, rec.Line = audit.EventInvalid, typed(q)
+		rec.Event, rec.Line = audit.EventInvalid, r.session.typed(q)
 	case r.refused:
 		return
 	}
@@ -222,10 +226,14 @@ func (r *run) end(status int, q request) {
 	_ = r.session.srv.audit(rec) // it is done
 }
 
-func typed(q request) string {
+// typed is a line that was no command, as the audit log may have it.
+func (s *session) typed(q request) string {
 	line := q.line
 	if q.args != nil {
 		line = strings.Join(q.args, " ")
+	}
+	if s.srv.registry.Secret(line) {
+		line = "[a secret command that cannot be parsed]"
 	}
 	if len(line) > audit.MaxText {
 		line = line[:audit.MaxText]

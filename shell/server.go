@@ -80,7 +80,8 @@ func New(cfg Config, h Host) (*Server, error) {
 		limits:  newLimits(cfg.MaxConnections, cfg.MaxPerSource),
 		hashing: make(chan struct{}, min(2, runtime.NumCPU())),
 		conns:   map[*conn]struct{}{}, sessions: map[*session]struct{}{},
-		empty: make(chan struct{}, 1),
+		empty:   make(chan struct{}, 1),
+		history: histories{dir: h.History, complain: h.Log},
 	}
 	s.attempts = newAttempts(h.AttemptsFile, s.logf)
 	s.glider = s.newGlider()

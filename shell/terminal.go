@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -31,8 +31,16 @@ type terminal struct {
 
 	typed atomic.Bool // a Ctrl-C that nothing shows yet
 
-	open sync.Mutex      // held while a line is read
-	ctx  context.Context // of that line; protected by open
+	open   sync.Mutex      // held while a line is read; protects what follows
+	ctx    context.Context // of that line
+	prompt string          // of that line
+	asking bool            // it answers a question
+	cut    []rune          // what Ctrl-Y puts back
+	recall recall          // where in the history it is
+	held   bool            // an Enter that waits until a search is ended
+	left   bool            // Ctrl-D was typed at an empty line
+
+	completing atomic.Bool // somebody is looking for words
 
 	mu   sync.Mutex // protects term
 	term *term.Terminal
@@ -66,7 +74,8 @@ func (t *terminal) stop() { close(t.in.done) }
 // half line of a question that was given up.
 func (t *terminal) reset() {
 	edit := term.NewTerminal(tty{t}, "")
-	edit.AutoCompleteCallback = t.complete
+	edit.AutoCompleteCallback = t.key
+	edit.History = noHistory{}
 	size := t.ch.window()
 	_ = edit.SetSize(size.cols, size.rows) // writes nothing yet
 	t.mu.Lock()
@@ -90,22 +99,15 @@ func (t *terminal) readLine(ctx context.Context, prompt string, ask bool) (strin
 		return "", errQuestion
 	}
 	defer t.open.Unlock()
-	t.ctx = ctx
+	t.ctx, t.prompt, t.asking = ctx, prompt, ask
+	t.recall, t.left = recall{at: -1}, false
 	edit := t.editor()
 	edit.SetPrompt(prompt)
-	edit.History = t.hist
-	edit.AutoCompleteCallback = t.complete
-	if ask {
-		edit.History, edit.AutoCompleteCallback = noHistory{}, nil
-	}
 	size := t.ch.window()
 	_ = edit.SetSize(size.cols, size.rows)
 	t.in.begin()
 	line, err := edit.ReadLine()
 	interrupted := t.in.end()
-	if errors.Is(err, term.ErrPasteIndicator) {
-		err = nil
-	}
 	if err != nil {
 		t.reset()
 		return "", err
@@ -113,7 +115,7 @@ func (t *terminal) readLine(ctx context.Context, prompt string, ask bool) (strin
 	if interrupted {
 		return "", errInterrupted
 	}
-	return line, nil
+	return string(unpad(line, 0).text), nil
 }
 
 // ask asks a question of the running command. Ctrl-C there is one for the
@@ -144,7 +146,12 @@ func (t *terminal) showInterrupt() {
 // tty is what x/term reads and writes.
 type tty struct{ *terminal }
 
-func (t tty) Write(p []byte) (int, error) { return t.raw.Write(p) }
+func (t tty) Write(p []byte) (int, error) {
+	if _, err := t.raw.Write(asShown(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
 
 // Read waits for what the editor may have. It is called without the editor's
 // lock, so it also sees to what else may happen at a prompt.
@@ -156,7 +163,7 @@ func (t tty) Read(p []byte) (int, error) {
 		if t.ctx.Err() != nil {
 			return 0, context.Cause(t.ctx)
 		}
-		if n, err := t.in.take(p); n > 0 || err != nil {
+		if n, err := t.take(p); n > 0 || err != nil {
 			return n, err
 		}
 		select {
@@ -179,6 +186,24 @@ func (t tty) Read(p []byte) (int, error) {
 	}
 }
 
+// take takes keys. An Enter that ends a search waits until the prompt is that
+// of the line again.
+func (t tty) take(p []byte) (int, error) {
+	if t.left {
+		return 0, io.EOF
+	}
+	if t.held {
+		t.held, p[0] = false, '\r'
+		return 1, nil
+	}
+	n, err := t.in.take(p)
+	if n == 1 && p[0] == '\r' && t.recall.searching {
+		t.held = true
+		return utf8.EncodeRune(p, keyAccept), nil // x/term has room for 256 bytes
+	}
+	return n, err
+}
+
 // warnIdle says that the session is about to be closed and returns when.
 func (t tty) warnIdle() time.Duration {
 	limit := t.sess.srv.cfg.IdleTimeout
@@ -195,46 +220,12 @@ func spell(d time.Duration) string {
 	return fmt.Sprintf("%g s", d.Seconds())
 }
 
-// complete is called by x/term for each key without a meaning of its own.
-func (t *terminal) complete(line string, pos int, key rune) (string, int, bool) {
-	if key != '\t' {
-		return "", 0, false
-	}
-	role, ok := t.sess.role()
-	if !ok {
-		return line, pos, true
-	}
-	typed, rest := line[:pos], line[pos:]
-	found := t.sess.commands().Complete(typed, role)
-	switch len(found) {
-	case 0:
-		return line, pos, true
-	case 1:
-		return found[0] + " " + rest, len(found[0]) + 1, true
-	}
-	if common := commonPrefix(found); len(common) > len(strings.TrimLeft(typed, " ")) {
-		return common + rest, len(common), true
-	}
-	_, _ = io.WriteString(t, strings.Join(found, "   ")+"\n")
-	return line, pos, true
-}
-
-func commonPrefix(lines []string) string {
-	prefix := lines[0]
-	for _, line := range lines[1:] {
-		for !strings.HasPrefix(line, prefix) {
-			prefix = prefix[:len(prefix)-1]
-		}
-	}
-	return prefix
-}
-
 // interactive serves a shell with a pty and returns its exit status.
 func (c *channel) interactive(sess *session) int {
 	t := newTerminal(sess, c, sess.output(c.ch, c.conn))
 	t.start()
 	defer t.stop()
-	if c.pty.term != "" && c.pty.term != "dumb" {
+	if c.pty.moves() {
 		t.editor().SetBracketedPasteMode(true)
 		defer func() { t.editor().SetBracketedPasteMode(false) }()
 	}
@@ -252,11 +243,12 @@ func (c *channel) interactive(sess *session) int {
 		case err != nil:
 			continue // the session is over
 		}
-		t.hist.keep(line)
+		sess.remember(line)
 		t.tell("run", line)
 		last = sess.run(request{
 			line: line, mode: commands.Interactive, out: t, err: t,
-			ask: t.ask, width: c.window().cols, interrupted: t.showInterrupt, mark: marks(c.own()),
+			ask: t.ask, width: c.window().cols, height: c.window().rows, mark: marks(c.own()),
+			live: c.pty.moves(), colour: c.pty.moves() && !c.noColour, interrupted: t.showInterrupt,
 		})
 		if sess.left.Load() {
 			return commands.StatusOK

@@ -83,7 +83,7 @@ func TestInteractive(t *testing.T) {
 	term := f.terminal("viewer", "look")
 	for _, step := range []struct{ send, expect string }{
 		{"foo 1\r", "foo\r\n1\r\nviewer@hello> "},
-		{"fooo\r", "error: unknown command \"fooo\". Did you mean: foo\r\nviewer@hello> "},
+		{"fooo\r", "fooo\r\n^ unknown command. Did you mean: foo\r\nviewer@hello> "},
 		{"baz\r", "Give me a number: "},
 		{"21\r", "21*2 = 42\r\nviewer@hello> "},
 		{"baz\r", "Give me a number: "},
@@ -177,6 +177,27 @@ func TestD4_completion(t *testing.T) {
 	}
 	if strings.Contains(term.out.String(), "shut") {
 		t.Error("a viewer was shown an admin's command")
+	}
+}
+
+// The words of a secret command are in no history and no audit log, also when
+// they cannot be parsed; those of others are.
+func TestSecretCommand(t *testing.T) {
+	f := start(t, Config{Commands: []commands.Command{{
+		Name: "token", Role: commands.Viewer, Secret: true,
+		Run: func(_ context.Context, c *commands.Call) error { c.Printf("%d words\n", len(c.Args)); return nil },
+	}}})
+	term := f.terminal("viewer", "look")
+	term.send("token hunter2\r")
+	term.expect("2 words\r\n")
+	term.send("token 'hunter2\r")
+	term.expect("unclosed quote")
+	term.send("history\r")
+	term.expect("   1  history\r\n")
+	term.send("exit\r")
+	term.wait()
+	if text := fmt.Sprintf("%+v", f.audit.all()); strings.Contains(text, "hunter2") || !strings.Contains(text, "token") {
+		t.Error(text)
 	}
 }
 

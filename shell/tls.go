@@ -176,7 +176,7 @@ func (sh *lineShell) serve() {
 		case err != nil || blank(text):
 			continue
 		}
-		sess.srv.history.of(who.name).keep(text)
+		sess.remember(text)
 		last = sess.run(request{
 			line: text, mode: commands.Interactive, out: sh.out, err: sh.out, width: wantCols,
 			ask: func(ctx context.Context, prompt string) (string, error) {

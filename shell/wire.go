@@ -40,6 +40,9 @@ func takeString(p []byte) (s string, rest []byte, ok bool) {
 	return string(p[4 : 4+n]), p[4+n:], true
 }
 
+// moves reports whether the terminal is one that does what escape sequences say.
+func (r ptyRequest) moves() bool { return r.term != "" && r.term != "dumb" }
+
 func parsePty(p []byte) (ptyRequest, bool) {
 	term, rest, ok := takeString(p)
 	if !ok || len(term) > maxTerm || !printable(term) {
@@ -101,4 +104,12 @@ func allowedEnv(p []byte) bool {
 		return true
 	}
 	return len(name) > 3 && name[:3] == "LC_"
+}
+
+// refusesColour reports whether an allowed variable is NO_COLOR
+// (https://no-color.org): any value but the empty one counts.
+func refusesColour(p []byte) bool {
+	name, rest, _ := takeString(p)
+	value, _, _ := takeString(rest)
+	return name == "NO_COLOR" && value != ""
 }

@@ -57,6 +57,16 @@ var flush = commands.Command{
 
 var quit = commands.Command{
 	Name: "quit", Role: commands.Operator, Summary: "let workers exit with status 0", Usage: "ID…",
+	Complete: func(ctx context.Context, call *commands.Call, _ string) ([]string, error) {
+		workers, err := call.Primary.Workers(ctx)
+		var ids []string
+		for _, w := range workers {
+			if w.Pool == "web" && !slices.Contains(call.Args, w.ID) {
+				ids = append(ids, w.ID)
+			}
+		}
+		return ids, err
+	},
 	Run: func(ctx context.Context, call *commands.Call) error {
 		return ask(ctx, call, control.CallRequest{Pool: "web", Handler: "quit", Args: call.Args[1:]})
 	},

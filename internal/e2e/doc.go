@@ -29,6 +29,9 @@
 //	fds VAR PID, fds -most N PID     count what a process has open, wait for it
 //	sshkey USER ROLE                 a new user with a key of its own
 //	occupy VAR                       hold a port, put its address into VAR
+//	terminal NAME PROGRAM [ARG…]     run it beside the script, on a terminal
+//	type NAME KEYS, sees NAME RE     what a person does there (see terminal.go)
+//	never NAME RE, resize NAME C R   it has shown no such thing; another size
 //	tinydisk DIR SIZE                mount a file system of SIZE bytes
 //
 // and the variables DIR, WEB, ADMIN, PORT, PID, LOG and SSH of the cluster that

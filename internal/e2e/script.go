@@ -36,10 +36,10 @@ func Run(t *testing.T, dir string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": start, "stopped": stopped, "shutdown": shutdown,
 			"exits": exits, "waitfor": waitFor, "spawn": spawn, "ended": ended,
-			"terminal": terminal, "sees": sees, "types": types,
 			"sig": sig, "gone": gone, "noorphans": noOrphans, "worker": worker,
 			"load": load, "request": request, "sshkey": sshKey, "fds": descriptors,
 			"occupy": occupy, "tinydisk": tinyDisk,
+			"terminal": openTerminal, "type": typeKeys, "sees": sees, "never": never, "resize": resize,
 		},
 	})
 }
@@ -50,8 +50,9 @@ type script struct {
 	env      map[string]string // as the programs of the script see it
 	clusters []*program
 	programs map[string]*program
-	screens  map[string]*screen
 	loads    map[string]*client
+
+	terminals map[string]*terminal
 }
 
 type scriptKey struct{}
@@ -60,7 +61,10 @@ func of(ts *testscript.TestScript) *script { return ts.Value(scriptKey{}).(*scri
 
 // setup gives a script its directory, its variables and its end.
 func setup(env *testscript.Env) error {
-	s := &script{work: env.WorkDir, env: make(map[string]string), loads: make(map[string]*client), programs: make(map[string]*program), screens: make(map[string]*screen)}
+	s := &script{
+		work: env.WorkDir, env: make(map[string]string), loads: make(map[string]*client), programs: make(map[string]*program),
+		terminals: make(map[string]*terminal),
+	}
 	env.Values[scriptKey{}] = s
 	env.Setenv("PATH", os.Getenv(binVariable)+":"+os.Getenv("PATH"))
 	env.Setenv("HOME", env.WorkDir)

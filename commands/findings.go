@@ -1,0 +1,159 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/norestart/norestart/control"
+)
+
+const (
+	// maxNotes keeps the status on one screen.
+	maxNotes = 8
+	maxNote  = 120 // columns of a line that a worker wrote
+	// slowStart is how long a worker may take to become ready before a word
+	// about it helps.
+	slowStart = 5 * time.Second
+	// lately is how old an event may be that is worth a line of the status.
+	lately     = 10 * time.Minute
+	lastEvents = 200
+	// shutOutWithin is how long the admin port may take to say whom it refuses.
+	shutOutWithin = time.Second
+)
+
+// findings is what the status says beside numbers: what is not as it should
+// be, and for each worker that is meant what to type next.
+type findings struct {
+	trouble []string
+	notes   []note
+}
+
+// note is one thing that is worth a line, and the line that a worker wrote
+// about it.
+type note struct{ text, quote string }
+
+// look asks for the workers and the last events, for a person wants to know
+// why. Programs have the commands that show those.
+func (c *Call) look(ctx context.Context, s control.Status, now time.Time) (findings, error) {
+	workers, err := answer(ctx, c.Primary.Workers)
+	if err != nil {
+		return findings{}, err
+	}
+	done := map[string]int{}
+	var f findings
+	more := 0
+	for _, w := range workers {
+		if w.State == control.Done {
+			done[w.Pool]++
+		}
+		text := workerNote(w, now)
+		switch {
+		case text == "":
+		case len(f.notes) < maxNotes:
+			f.notes = append(f.notes, note{text, c.lastLine(ctx, w)})
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		f.notes = append(f.notes, note{text: fmt.Sprintf("and %d more: worker list", more)})
+	}
+	f.trouble = trouble(s, done)
+	f.notes = append(f.notes, c.shutOut(ctx, s, now)...)
+	if last := c.lastTrouble(ctx, now); last != "" {
+		f.notes = append(f.notes, note{text: last})
+	}
+	return f, nil
+}
+
+// shutOut tells who may do something about it which sources are refused at the
+// admin port. A port that does not answer soon is no reason to wait.
+func (c *Call) shutOut(ctx context.Context, s control.Status, now time.Time) []note {
+	if !c.Role.may(Admin) || s.Admin == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, shutOutWithin)
+	defer cancel()
+	blocked, err := c.blocked(ctx)
+	if err != nil || len(blocked) == 0 {
+		return nil
+	}
+	if len(blocked) > 1 {
+		return []note{{text: fmt.Sprintf("%d sources may not connect to the admin port. next: session blocked", len(blocked))}}
+	}
+	b := blocked[0]
+	return []note{{text: fmt.Sprintf("%s may not connect to the admin port for %s: %s. next: session unblock %s", b.Source, age(b.Until.Sub(now)), b.why(), b.Source)}}
+}
+
+// workerNote says what is the matter with a worker; empty: nothing.
+func workerNote(w control.WorkerInfo, now time.Time) string {
+	switch {
+	case w.State == control.Dead:
+		return fmt.Sprintf("%s is dead%s. next: log --worker %s, then worker revive %s", w.ID, lastEnd(w, now), w.ID, w.ID)
+	case w.State == control.Backoff:
+		return fmt.Sprintf("%s ends again and again, restarts: %d%s. next: log --worker %s", w.ID, w.Restarts, lastEnd(w, now), w.ID)
+	case w.State == control.Stopped:
+		return fmt.Sprintf("%s is stopped by wish. next: worker revive %s", w.ID, w.ID)
+	case w.Silent:
+		return fmt.Sprintf("%s, pid %d, does not answer. next: it is replaced by itself, or worker restart %s", w.ID, w.PID, w.ID)
+	case w.State == control.Starting && w.Up > slowStart:
+		return fmt.Sprintf("%s has been starting for %s and is not ready. next: log --worker %s", w.ID, age(w.Up), w.ID)
+	case w.State == control.Draining:
+		return fmt.Sprintf("%s, pid %d, finishes what it has accepted", w.ID, w.PID)
+	case len(w.Outgoing) > 0 && !w.BuiltIn:
+		return fmt.Sprintf("%s: the old process, pid %d, generation %d, finishes what it has accepted. next: worker info %s", w.ID, w.Outgoing[0].PID, w.Outgoing[0].Generation, w.ID)
+	}
+	return ""
+}
+
+// lastEnd is how a worker's last process ended.
+func lastEnd(w control.WorkerInfo, now time.Time) string {
+	e := w.LastExit
+	if e == nil {
+		return ""
+	}
+	text := fmt.Sprintf(": %s after %s, %s ago", describeExit(*e), age(e.Uptime), age(now.Sub(e.Time)))
+	return text
+}
+
+// lastLine is what a worker that ended wrote last: more often than not, why. It
+// is the only thing that is asked for each worker, so for those alone.
+func (c *Call) lastLine(ctx context.Context, w control.WorkerInfo) string {
+	if w.State != control.Dead && w.State != control.Backoff {
+		return ""
+	}
+	detail, err := c.worker(ctx, w.ID)
+	if err != nil || len(detail.Lines) == 0 { // the note stands without it
+		return ""
+	}
+	return clip(detail.Lines[len(detail.Lines)-1], maxNote)
+}
+
+// lastTrouble is the newest event that tells of a trouble of the cluster as a
+// whole, such as a full disk. Without an answer there is none: the status is
+// what was asked for.
+func (c *Call) lastTrouble(ctx context.Context, now time.Time) string {
+	var last control.Event
+	_, err := answer(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.Primary.Events(ctx, control.EventQuery{Lines: lastEvents}, func(e control.Event) error {
+			if e.Kind == "cluster.trouble" || e.Kind == "pool.trouble" {
+				last = e
+			}
+			return nil
+		})
+	})
+	if err != nil || last.Time.IsZero() || now.Sub(last.Time) > lately {
+		return ""
+	}
+	return fmt.Sprintf("%s ago: %s. next: %s", age(now.Sub(last.Time)), last.Text, cure(last.Text))
+}
+
+// cure is what to do about a trouble.
+func cure(text string) string {
+	if strings.Contains(text, "no space left") {
+		return "make room where the state directory is"
+	}
+	return "events"
+}

@@ -1,0 +1,154 @@
+package commands
+
+import (
+	"strings"
+	"unicode"
+)
+
+// wide are the runes that take two columns of a terminal: East Asian Width W
+// and F of Unicode 15.1 (UAX #11), neighbouring ranges joined where only
+// unassigned runes lie between.
+var wide = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0x1100, 0x115f, 1},
+		{0x231a, 0x231b, 1},
+		{0x2329, 0x232a, 1},
+		{0x23e9, 0x23ec, 1},
+		{0x23f0, 0x23f0, 1},
+		{0x23f3, 0x23f3, 1},
+		{0x25fd, 0x25fe, 1},
+		{0x2614, 0x2615, 1},
+		{0x2648, 0x2653, 1},
+		{0x267f, 0x267f, 1},
+		{0x2693, 0x2693, 1},
+		{0x26a1, 0x26a1, 1},
+		{0x26aa, 0x26ab, 1},
+		{0x26bd, 0x26be, 1},
+		{0x26c4, 0x26c5, 1},
+		{0x26ce, 0x26ce, 1},
+		{0x26d4, 0x26d4, 1},
+		{0x26ea, 0x26ea, 1},
+		{0x26f2, 0x26f3, 1},
+		{0x26f5, 0x26f5, 1},
+		{0x26fa, 0x26fa, 1},
+		{0x26fd, 0x26fd, 1},
+		{0x2705, 0x2705, 1},
+		{0x270a, 0x270b, 1},
+		{0x2728, 0x2728, 1},
+		{0x274c, 0x274c, 1},
+		{0x274e, 0x274e, 1},
+		{0x2753, 0x2755, 1},
+		{0x2757, 0x2757, 1},
+		{0x2795, 0x2797, 1},
+		{0x27b0, 0x27b0, 1},
+		{0x27bf, 0x27bf, 1},
+		{0x2b1b, 0x2b1c, 1},
+		{0x2b50, 0x2b50, 1},
+		{0x2b55, 0x2b55, 1},
+		{0x2e80, 0x303e, 1},
+		{0x3041, 0x33ff, 1},
+		{0x3400, 0x4dbf, 1},
+		{0x4e00, 0xa4cf, 1},
+		{0xa960, 0xa97f, 1},
+		{0xac00, 0xd7a3, 1},
+		{0xf900, 0xfaff, 1},
+		{0xfe10, 0xfe19, 1},
+		{0xfe30, 0xfe6f, 1},
+		{0xff00, 0xff60, 1},
+		{0xffe0, 0xffe6, 1},
+	},
+	R32: []unicode.Range32{
+		{0x16fe0, 0x18cff, 1},
+		{0x1aff0, 0x1b2ff, 1},
+		{0x1f004, 0x1f004, 1},
+		{0x1f0cf, 0x1f0cf, 1},
+		{0x1f18e, 0x1f18e, 1},
+		{0x1f191, 0x1f19a, 1},
+		{0x1f200, 0x1f320, 1},
+		{0x1f32d, 0x1f335, 1},
+		{0x1f337, 0x1f37c, 1},
+		{0x1f37e, 0x1f393, 1},
+		{0x1f3a0, 0x1f3ca, 1},
+		{0x1f3cf, 0x1f3d3, 1},
+		{0x1f3e0, 0x1f3f0, 1},
+		{0x1f3f4, 0x1f3f4, 1},
+		{0x1f3f8, 0x1f43e, 1},
+		{0x1f440, 0x1f440, 1},
+		{0x1f442, 0x1f4fc, 1},
+		{0x1f4ff, 0x1f53d, 1},
+		{0x1f54b, 0x1f567, 1},
+		{0x1f57a, 0x1f57a, 1},
+		{0x1f595, 0x1f596, 1},
+		{0x1f5a4, 0x1f5a4, 1},
+		{0x1f5fb, 0x1f64f, 1},
+		{0x1f680, 0x1f6c5, 1},
+		{0x1f6cc, 0x1f6cc, 1},
+		{0x1f6d0, 0x1f6df, 1},
+		{0x1f6eb, 0x1f6ec, 1},
+		{0x1f6f4, 0x1f6fc, 1},
+		{0x1f7e0, 0x1f7f0, 1},
+		{0x1f90c, 0x1f93a, 1},
+		{0x1f93c, 0x1f945, 1},
+		{0x1f947, 0x1f9ff, 1},
+		{0x1fa70, 0x1faff, 1},
+		{0x20000, 0x3fffd, 1},
+	},
+}
+
+// Columns is how many columns of a terminal s takes. s has no control
+// characters; escape sequences that set a colour take none.
+func Columns(s string) int {
+	n, escape := 0, false
+	for _, r := range s {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case escape:
+			escape = r != 'm'
+		default:
+			n += columns(r)
+		}
+	}
+	return n
+}
+
+// columns is how many columns a rune takes: marks that join the one before
+// them take none.
+func columns(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case unicode.Is(wide, r):
+		return 2
+	}
+	return 1
+}
+
+// clip shortens s to at most n columns and ends the colour that it cuts off.
+func clip(s string, n int) string {
+	if len(s) <= n || Columns(s) <= n {
+		return s
+	}
+	var b strings.Builder
+	used, escape, coloured := 0, false, false
+	for _, r := range s {
+		switch {
+		case r == '\x1b':
+			escape, coloured = true, true
+		case escape:
+			escape = r != 'm'
+		case used+columns(r) > n-1:
+			b.WriteString("…")
+			if coloured {
+				b.WriteString(plainText)
+			}
+			return b.String()
+		default:
+			used += columns(r)
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
