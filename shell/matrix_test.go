@@ -91,7 +91,9 @@ func TestD1_role_matrix(t *testing.T) {
 	for _, mode := range matrixModes {
 		t.Run(mode.name, func(t *testing.T) {
 			f := start(t, Config{TLSUser: "carla"})
-			all := f.srv.registry.Visible(commands.Admin)
+			all := slices.DeleteFunc(f.srv.registry.Visible(commands.Admin), func(c *commands.Command) bool {
+				return mode.name == "shell" && c.Name == "?" // at a prompt it is a key
+			})
 			var lines []string
 			for _, c := range all {
 				lines = append(lines, c.Name+" --help") // what is let through does nothing

@@ -17,7 +17,7 @@ func (d *drainer) heir() *heir {
 
 // nextHeir is how long a drain waits for the next heir before it tells
 // connections to go; they have the rest of a lame duck then.
-const nextHeir = 500 * time.Millisecond
+const nextHeir = 2 * time.Second
 
 // mayMove tells whether connections move, or will soon.
 func (d *drainer) mayMove() bool {
