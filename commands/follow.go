@@ -150,11 +150,15 @@ func (f *follower) show(e control.JobEvent) error {
 	if e.Error != "" || len(e.Lines) > 0 {
 		f.failed = e
 	}
-	if f.after > 0 && e.Seq <= f.after {
+	shown := f.after > 0 && e.Seq <= f.after // before the connection was lost
+	if f.bars != nil {
+		if shown {
+			e.Text = ""
+		}
+		f.bars.event(e)
 		return nil
 	}
-	if f.bars != nil {
-		f.bars.event(e)
+	if shown {
 		return nil
 	}
 	if f.call.JSON {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -156,7 +157,7 @@ func (p *progress) event(e control.JobEvent) {
 	}
 	p.mu.Unlock()
 	if e.Text != "" {
-		p.draw(Safe(e.Text) + "\n")
+		p.draw(p.call.placed(Safe(e.Text), strconv.Itoa(e.Seq)))
 	}
 }
 

@@ -160,6 +160,7 @@ func (in Invocation) call(ctx context.Context, out io.Writer, json bool) *Call {
 	}
 	if p, ok := in.Out.(*pipeline); ok {
 		call.enough = p.full
+		call.place = nil // a filter looks at lines as people see them
 	}
 	return call
 }
