@@ -8,6 +8,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+ours=() # what this script made and removes
+trap 'rm -rf "${ours[@]}"' EXIT
+
 missing=()
 command -v nginx >/dev/null || missing+=(nginx-light)
 command -v haproxy >/dev/null || missing+=(haproxy)
@@ -15,16 +18,16 @@ command -v wrk >/dev/null || missing+=(wrk)
 if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null; then
   # Debian starts what it installs; policy-rc.d is its way to say no.
   policy=/usr/sbin/policy-rc.d
-  if [ ! -e $policy ] && printf '#!/bin/sh\nexit 101\n' >$policy 2>/dev/null; then
+  if [ ! -e $policy ] && printf '#!/bin/sh\nexit 101\n' 2>/dev/null >$policy; then
+    ours+=($policy)
     chmod +x $policy
-    trap 'rm -f $policy' EXIT
   fi
   apt-get install -y --no-install-recommends "${missing[@]}" >&2 || echo "not installed: ${missing[*]}" >&2
 fi
 
 if ! command -v pm2 >/dev/null && command -v npm >/dev/null; then
   tools=$(mktemp -d)
-  trap 'rm -rf "$tools" ${policy:-}' EXIT
+  ours+=("$tools")
   npm install --silent --no-audit --no-fund --prefix "$tools" pm2 >&2 || echo "not installed: pm2" >&2
   PATH=$tools/node_modules/.bin:$PATH
 fi

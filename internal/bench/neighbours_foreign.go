@@ -23,24 +23,9 @@ http {
 `
 
 func startNginx(ctx context.Context, b *bench) (neighbour, error) {
-	path, err := exec.LookPath("nginx")
-	if err != nil {
-		return neighbour{}, err
-	}
-	dir, addr, err := b.foreignDir("nginx")
-	if err != nil {
-		return neighbour{}, err
-	}
-	conf, err := write(dir, "nginx.conf", fmt.Sprintf(nginxConf, dir, addr))
-	if err != nil {
-		return neighbour{}, err
-	}
-	p, err := start(exec.Command(path, "-p", dir, "-e", dir+"/error.log", "-c", conf))
-	if err != nil {
-		return neighbour{}, err
-	}
-	reload := func(context.Context) error { return p.cmd.Process.Signal(syscall.SIGHUP) }
-	return launched(ctx, neighbour{name: "nginx", addr: addr, reload: reload, stop: p.stop})
+	return startForeign(ctx, b, foreign{name: "nginx", conf: nginxConf, reload: syscall.SIGHUP, args: func(dir, conf string) []string {
+		return []string{"-p", dir, "-e", dir + "/error.log", "-c", conf}
+	}})
 }
 
 // HAProxy has one worker with four threads, which is how it is run today; the
@@ -60,24 +45,38 @@ frontend web
 `
 
 func startHAProxy(ctx context.Context, b *bench) (neighbour, error) {
-	path, err := exec.LookPath("haproxy")
+	return startForeign(ctx, b, foreign{name: "haproxy", conf: haproxyConf, reload: syscall.SIGUSR2, args: func(_, conf string) []string {
+		return []string{"-W", "-f", conf}
+	}})
+}
+
+// foreign is a program in the foreground that a signal reloads.
+type foreign struct {
+	name   string
+	conf   string // with the directory and the address to be filled in
+	args   func(dir, conf string) []string
+	reload syscall.Signal
+}
+
+func startForeign(ctx context.Context, b *bench, s foreign) (neighbour, error) {
+	path, err := exec.LookPath(s.name)
 	if err != nil {
 		return neighbour{}, err
 	}
-	dir, addr, err := b.foreignDir("haproxy")
+	dir, addr, err := b.foreignDir(s.name)
 	if err != nil {
 		return neighbour{}, err
 	}
-	conf, err := write(dir, "haproxy.cfg", fmt.Sprintf(haproxyConf, dir, addr))
+	conf, err := write(dir, "conf", fmt.Sprintf(s.conf, dir, addr))
 	if err != nil {
 		return neighbour{}, err
 	}
-	p, err := start(exec.Command(path, "-W", "-f", conf))
+	p, err := start(exec.Command(path, s.args(dir, conf)...))
 	if err != nil {
 		return neighbour{}, err
 	}
-	reload := func(context.Context) error { return p.cmd.Process.Signal(syscall.SIGUSR2) }
-	return launched(ctx, neighbour{name: "HAProxy", addr: addr, reload: reload, stop: p.stop})
+	reload := func(context.Context) error { return p.cmd.Process.Signal(s.reload) }
+	return launched(ctx, neighbour{name: s.name, addr: addr, reload: reload, stop: p.stop})
 }
 
 // The program waits for its requests as PM2's manual says for a graceful
