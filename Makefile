@@ -30,6 +30,7 @@ format:
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags compat ./examples/hello
 	GOOS=darwin $(GO) vet ./control ./commands ./certs ./client ./cmd/norestart
 
 lint:
@@ -61,7 +62,7 @@ chaos: ## do everything bad to a cluster under load, for CHAOS (5m, or 1h)
 
 compat: ## other ssh clients, scanners, a password guesser against the admin port; as root on Debian it installs them
 	@sh tools/compat
-	COMPAT=1 $(GO) test -count=1 -run '^TestCompat$$' ./examples/hello
+	$(GO) test -tags compat -count=1 -run '^TestCompat$$' ./examples/hello
 
 clean: ## remove what build made
 	rm -rf bin

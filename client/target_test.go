@@ -3,6 +3,7 @@ package client
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -50,9 +51,11 @@ func FuzzWords(f *testing.F) {
 	f.Add("it's", "")
 	f.Add("#x", "a|b")
 	f.Add(`\`, "“")
+	f.Add("\xc3'\xa9", "x")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		for _, word := range []string{a, b} {
-			if _, err := commands.Parse("'" + strings.ReplaceAll(word, "'", "") + "'"); err != nil {
+			// In words of valid UTF-8 alone: "\xc3'\xa9" is valid without its quote.
+			if _, err := commands.Parse("'" + strings.ReplaceAll(word, "'", "") + "'"); err != nil || !utf8.ValidString(word) {
 				return // cannot stand on a line
 			}
 		}
