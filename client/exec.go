@@ -18,6 +18,9 @@ import (
 // where it is.
 const wantRequest = "want@norestart"
 
+// marksRequest asks for marks in the output of a command.
+const marksRequest = "marks@norestart"
+
 // Streams are those of one command.
 type Streams struct {
 	// Answer returns a line with its end for each one that the command asks
@@ -26,19 +29,26 @@ type Streams struct {
 	Out, Err io.Writer
 	// Interrupts has a word for each Ctrl-C; may be nil.
 	Interrupts <-chan struct{}
+
+	marks bool // Out understands them
 }
 
 // Exec runs one command and returns its exit status. The error is ErrLost when
 // the connection broke before there was one: what became of the command is not
-// known then.
+// known then, unless it is ErrUnsent.
 func (c *Conn) Exec(ctx context.Context, command string, s Streams) (int, error) {
-	ch, reqs, err := c.client.OpenChannel("session", nil)
-	if err != nil {
-		return 0, fmt.Errorf("open a session: %w", err)
-	}
-	e := &execution{ch: ch, streams: s, requests: reqs, want: make(chan struct{}, 1), status: -1}
 	cut := context.AfterFunc(ctx, func() { _ = c.client.Close() })
 	defer cut()
+	ch, reqs, err := c.client.OpenChannel("session", nil)
+	switch {
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case errors.As(err, new(*ssh.OpenChannelError)):
+		return 0, fmt.Errorf("open a session: %w", err)
+	case err != nil:
+		return 0, ErrUnsent
+	}
+	e := &execution{ch: ch, streams: s, requests: reqs, want: make(chan struct{}, 1), status: -1}
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() { e.interrupt(done) })
@@ -79,6 +89,11 @@ type execution struct {
 
 func (e *execution) run(ctx context.Context, command string) (int, error) {
 	defer e.ch.Close()
+	if e.streams.marks {
+		if _, err := e.ch.SendRequest(marksRequest, false, nil); err != nil {
+			return 0, ErrUnsent
+		}
+	}
 	started, err := e.ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
 	switch {
 	case err != nil:

@@ -45,19 +45,20 @@ func NewPerson(in *Input, tty *os.File, shown io.Writer) *Person {
 	return &Person{in: in, tty: tty, out: shown}
 }
 
-// Line asks for a line, which the terminal shows and edits.
+// Line asks for a line, which the terminal shows and edits. Its end is errEnd,
+// for io.EOF is also that of a connection.
 func (p *Person) Line(ctx context.Context, prompt string) (string, error) {
 	fmt.Fprint(p.out, prompt)
 	line, err := p.in.Line(ctx)
 	if err != nil {
 		fmt.Fprintln(p.out)
-		return "", err
+		return "", ended(err)
 	}
 	return strings.TrimRight(string(line), "\r\n"), nil
 }
 
 // Secret asks for a line that nothing shows. The terminal is as before when it
-// returns; Ctrl-C is ErrInterrupted, Ctrl-D io.EOF.
+// returns; Ctrl-C is ErrInterrupted, Ctrl-D errEnd.
 func (p *Person) Secret(ctx context.Context, prompt string) (secret string, err error) {
 	state, err := term.MakeRaw(int(p.tty.Fd()))
 	if err != nil {
@@ -71,13 +72,20 @@ func (p *Person) Secret(ctx context.Context, prompt string) (secret string, err 
 	var typed []byte
 	for b := make([]byte, 1); ; {
 		if _, err := p.in.Read(ctx, b); err != nil {
-			return "", err
+			return "", ended(err)
 		}
 		done := false
 		if typed, done, err = hiddenKey(typed, b[0]); done || err != nil {
 			return string(typed), err
 		}
 	}
+}
+
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errEnd
+	}
+	return err
 }
 
 // hiddenKey takes one key of a line that is not shown.
@@ -88,7 +96,7 @@ func hiddenKey(typed []byte, key byte) (_ []byte, done bool, err error) {
 	case key == keyInterrupt:
 		return nil, false, ErrInterrupted
 	case key == keyEnd:
-		return nil, false, io.EOF
+		return nil, false, errEnd
 	case key == keyKillLine:
 		return typed[:0], false, nil
 	case key == keyBackspace || key == keyRubout:

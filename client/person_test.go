@@ -2,7 +2,6 @@ package client
 
 import (
 	"errors"
-	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +19,7 @@ func TestHiddenKey(t *testing.T) {
 		{"\x7fa\r", "a", true, nil},
 		{"half", "half", false, nil},
 		{"half\x03", "", false, ErrInterrupted},
-		{"half\x04", "", false, io.EOF},
+		{"half\x04", "", false, errEnd},
 	} {
 		var typed []byte
 		var done bool

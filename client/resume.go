@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/norestart/norestart/commands"
@@ -36,8 +37,14 @@ func (p *progress) resume() string {
 		return ""
 	}
 	switch {
+	case p.place == "" && len(words) > 2 && words[0] == "job" && words[1] == "follow":
+		return p.line // it says where
 	case p.job != "":
-		return Words(append([]string{"job", "follow", p.job}, p.behind()...))
+		again := append([]string{"job", "follow", p.job}, p.behind()...)
+		if slices.Contains(words, "--json") {
+			again = append(again, "--json")
+		}
+		return Words(again)
 	case words[0] != "log" && words[0] != "events" || !follows(words):
 		return ""
 	case p.place == "":
@@ -81,6 +88,47 @@ func without(words []string, flags ...string) (kept []string) {
 		}
 	}
 	return kept
+}
+
+// LostError is a command whose connection broke and that could not be taken up
+// again: what became of it is not known.
+type LostError struct {
+	Message string
+	Hint    string // a command that tells; empty: Message says it, or there is nothing to tell
+	Err     error  // why there was no other connection; nil: none was tried
+}
+
+func (e *LostError) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return e.Message + ": " + e.Err.Error()
+}
+
+func (e *LostError) Unwrap() []error { return []error{ErrLost, e.Err} }
+
+// lost is the error of the command in hand when there is no other connection,
+// for the reason err.
+func (p *progress) lost(err error) error {
+	if err == ErrLost { // none was tried
+		err = nil
+	}
+	switch {
+	case p.job != "":
+		job := commands.Safe(p.job)
+		return &LostError{Message: fmt.Sprintf("connection lost: how job %s ends is not known", job), Hint: "job follow " + job, Err: err}
+	case p.resume() != "":
+		return &LostError{Message: ErrLost.Error(), Err: err}
+	}
+	return &LostError{Message: "connection lost: whether the command was done is not known", Hint: "job list", Err: err}
+}
+
+// orLost is the error of a session that cannot go on for the reason err.
+func (p *progress) orLost(err error) error {
+	if p.line == "" {
+		return err
+	}
+	return p.lost(err)
 }
 
 // unknown tells a person that nobody knows what became of a command.

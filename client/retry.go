@@ -82,7 +82,7 @@ func interruptible(ctx context.Context, interrupts <-chan struct{}, do func(cont
 // final reports whether another attempt would end the same way.
 func final(err error) bool {
 	return errors.As(err, new(*TrustError)) || errors.As(err, new(*LoginError)) ||
-		errors.Is(err, ErrInterrupted) || errors.Is(err, errEnd) || errors.Is(err, context.Canceled) || errors.Is(err, io.EOF)
+		errors.Is(err, ErrInterrupted) || errors.Is(err, errEnd) || errors.Is(err, context.Canceled)
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -69,7 +69,8 @@ func (s *Script) lost(p progress) error {
 	if p.line == "" {
 		return fmt.Errorf("%s:%d: %w; %d commands done", s.name, s.begun, ErrLost, s.done)
 	}
-	return fmt.Errorf("%s:%d: %w; %s", s.name, s.begun, ErrLost, strings.ToLower(p.unknown()[:1])+p.unknown()[1:])
+	unknown := p.unknown()
+	return &LostError{Message: fmt.Sprintf("%s:%d: %v; %s", s.name, s.begun, ErrLost, strings.ToLower(unknown[:1])+unknown[1:])}
 }
 
 // ScriptError is a script that stopped at a command that failed.
@@ -95,6 +96,9 @@ func (s *Script) Run(ctx context.Context, conn *Conn, streams Streams) (int, err
 			return []byte(answer + "\n"), err
 		}
 		status, err := conn.Exec(ctx, line, streams)
+		if errors.Is(err, ErrUnsent) {
+			return 0, s.lost(progress{})
+		}
 		if errors.Is(err, ErrLost) {
 			return 0, s.lost(progress{line: line})
 		}

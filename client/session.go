@@ -79,7 +79,7 @@ func (s *LineSession) Run(ctx context.Context) (int, error) {
 		s.resumed = true
 		again := func(ctx context.Context) error { return s.Retry.again(ctx, s.Out, s.dial) }
 		if err := interruptible(ctx, s.Interrupts, again); err != nil {
-			return 0, err
+			return 0, s.running.orLost(err)
 		}
 	}
 }

@@ -24,9 +24,11 @@ const (
 // ErrLost is a connection that ended before it was told to.
 var ErrLost = errors.New("connection lost")
 
-// errEnd is the end of what a person types. (io.EOF is also that of a
-// connection.)
-var errEnd = errors.New("no password")
+// ErrUnsent is a connection that ended before it got the command.
+var ErrUnsent = fmt.Errorf("%w before the command was sent", ErrLost)
+
+// errEnd is the end of what a person types.
+var errEnd = errors.New("end of input")
 
 // LoginError is a login that the server refused. Trying again does not help.
 type LoginError struct{ Message string }
@@ -45,12 +47,13 @@ type SSH struct {
 	Warn       func(format string, args ...any)
 
 	asked bool // for the password, in the login in hand
+	known bool // the server's key is, in the login in hand
 }
 
 // Dial connects and logs in. Once it has returned, ctx has no part in it any
 // more.
 func (s *SSH) Dial(ctx context.Context) (*Conn, error) {
-	s.asked = false
+	s.asked, s.known = false, false
 	limit := cmp.Or(s.Timeout, defaultTimeout)
 	nc, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", s.Addr())
 	if err != nil {
@@ -84,6 +87,7 @@ func (s *SSH) login(ctx context.Context, nc net.Conn, c *clock) (*Conn, error) {
 		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
 		HostKeyCallback: func(addr string, remote net.Addr, key ssh.PublicKey) error {
 			refused = hosts.check(ctx, addr, remote, key)
+			s.known = refused == nil
 			return refused
 		},
 	})
@@ -116,9 +120,6 @@ func (s *SSH) methods(ctx context.Context, id *identities, c *clock, refused *er
 			secret, err = s.Person.Secret(ctx, fmt.Sprintf("%s@%s's password: ", s.User, s.Host))
 			return err
 		})
-		if errors.Is(err, io.EOF) {
-			err = errEnd
-		}
 		if err != nil {
 			*refused = err
 		}
@@ -140,8 +141,15 @@ func (s *SSH) explain(ctx context.Context, c *clock, err error) error {
 		return &LoginError{Message: fmt.Sprintf("%s: login refused", s.Target)}
 	case s.asked: // who has left the terminal must not be asked again and again: the server would count it
 		return &LoginError{Message: fmt.Sprintf("%s: no login: the server did not wait", s.Target)}
+	case s.known && broken(err): // one that ends it without a word may have shut us out
+		return fmt.Errorf("%s: %w in the login: %w", s.Addr(), ErrLost, err)
 	}
 	return fmt.Errorf("%s: %w", s.Addr(), err)
+}
+
+// broken reports whether an error is that of a connection.
+func broken(err error) bool {
+	return errors.Is(err, io.EOF) || errors.As(err, new(*net.OpError))
 }
 
 func (s *SSH) warn(format string, args ...any) {

@@ -51,7 +51,7 @@ func (t *Terminal) Run(ctx context.Context) (int, error) {
 		}
 		again := func(ctx context.Context) error { return t.Retry.again(ctx, t.Out, t.dial) }
 		if err := interruptible(ctx, t.Interrupts, again); err != nil {
-			return 0, err
+			return 0, t.running.orLost(err)
 		}
 	}
 }

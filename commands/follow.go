@@ -165,7 +165,7 @@ func (f *follower) show(e control.JobEvent) error {
 		if e.Event == "done" {
 			return nil // ours has the job's id
 		}
-		return f.call.writeLine(e)
+		return f.call.writePlaced(e, strconv.Itoa(e.Seq))
 	}
 	if e.Text == "" {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/norestart/norestart/control"
@@ -28,6 +29,16 @@ func (c *Call) writeLine(v any) error {
 		return err
 	}
 	_, err = c.Out.Write(text)
+	return err
+}
+
+// writePlaced is writeLine with a place behind the line.
+func (c *Call) writePlaced(v any, place string) error {
+	text, err := encode(v)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(c.Out, c.placed(string(text), place))
 	return err
 }
 

@@ -41,6 +41,7 @@ type channel struct {
 	command  string // of exec
 	asked    string // what a forced command took the place of
 	noColour bool   // NO_COLOR is set
+	marked   bool   // our client wants marks in the output of exec
 
 	envs       int
 	started    bool
@@ -162,6 +163,8 @@ func (c *channel) takeAsked(req *gossh.Request) (pass, answer bool) {
 		answer = c.takeWindow(req.Payload)
 	case "signal":
 		answer = c.takeSignal(req.Payload)
+	case marksRequest:
+		answer = c.takeMarks()
 	}
 	return pass, answer
 }

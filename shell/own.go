@@ -22,6 +22,11 @@ const (
 // its own input only then; others send it ahead.
 const wantRequest = "want@norestart"
 
+// marksRequest asks for marks in the output of exec. Where the key puts its own
+// command in the place of the client's, there are none: the client could not
+// know what it would begin again.
+const marksRequest = "marks@norestart"
+
 // keyCancel is Ctrl-C in the TLS line shell.
 const keyCancel = 0x03
 
@@ -48,6 +53,13 @@ func marks(own bool) func(kind, value string) string {
 		return mark
 	}
 	return nil
+}
+
+// takeMarks notes that our client wants marks. It has to ask before it starts
+// a command.
+func (c *channel) takeMarks() bool {
+	c.marked = c.own() && !c.started && !c.rights().Forced
+	return c.marked
 }
 
 // tell marks something for our client where the editor shows what is written.

@@ -1,9 +1,13 @@
 package shell
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/norestart/norestart/internal/users"
 )
 
 // TestMarkIsClosed: what a user typed cannot end a mark early and write to a
@@ -26,5 +30,39 @@ func TestWithoutCancel(t *testing.T) {
 		if diff := cmp.Diff([]any{tt.want, tt.cancels}, []any{string(p[:n]), cancels}); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", tt.in, diff)
 		}
+	}
+}
+
+// TestMarksOfExec: our client gets marks when it asks for them, and nobody else
+// does, not for a key that runs another command than the client knows.
+func TestMarksOfExec(t *testing.T) {
+	f := start(t, Config{})
+	signer := newSigner(t)
+	for _, tt := range []struct {
+		name, version, options, want string
+		asks                         bool
+	}{
+		{"ours", ownVersion, "", "\x1b_norestart;run;\x1b\\foo\n1\n", true},
+		{"ours does not ask", ownVersion, "", "foo\n1\n", false},
+		{"another", "SSH-2.0-Go", "", "foo\n1\n", true},
+		{"a forced command", ownVersion, `command="foo 2"`, "foo\n2\n", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f.users.set(users.User{Name: "carla", Role: "viewer", Keys: []string{strings.TrimSpace(tt.options + " " + authorizedKey(signer))}})
+			cfg := f.withKey("carla", signer)
+			cfg.ClientVersion = tt.version
+			got := f.session(f.dial(cfg), "foo 1", "", func(s *gossh.Session) {
+				if !tt.asks {
+					return
+				}
+				ok, err := s.SendRequest(marksRequest, true, nil)
+				if err != nil || ok != strings.HasPrefix(tt.want, "\x1b") {
+					t.Errorf("the request: %t, %v", ok, err)
+				}
+			})
+			if diff := cmp.Diff(result{Out: tt.want}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -38,8 +38,11 @@ func (c *channel) execPlain(sess *session) int {
 	out, errOut := sess.output(c.ch, c.conn), sess.output(c.ch.Stderr(), c.conn)
 	in := &lateLines{open: func() *lines { return readLines(c.ch, c.conn.start) }}
 	defer in.close()
+	if c.marked {
+		_, _ = io.WriteString(out, mark("run", "")) // a client that has gone ends the command
+	}
 	status := sess.run(request{
-		line: c.command, mode: commands.Exec, out: out, err: errOut,
+		line: c.command, mode: commands.Exec, out: out, err: errOut, mark: marks(c.marked),
 		ask: func(ctx context.Context, prompt string) (string, error) {
 			c.want()
 			return askPlain(ctx, in.get(), errOut, prompt)

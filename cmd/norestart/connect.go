@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,8 +20,6 @@ type connect struct {
 	host          string
 	tls           bool
 	ca, cert, key string
-	attempts      int
-	delay         time.Duration
 	file          string
 }
 
@@ -44,7 +40,8 @@ With --file, or when standard input is no terminal, the lines there are run; it
 stops at the first that fails, with its status.
 
 Over ssh, ~. after Enter leaves, ~? lists such keys. The exit status is 0 after
-"exit"; 1 also when there was no login or no way to connect again.`,
+"exit"; 1 also when there was no login or no way to connect again, 255 when
+then a command was under way, whose outcome nobody knows.`,
 		Example:               "  norestart connect admin@shop.example\n  norestart connect --tls --tls-ca ca.crt shop.example\n  norestart connect --file night.txt deploy@shop.example",
 		DisableFlagsInUseLine: true,
 		Args:                  exact("HOST"),
@@ -57,8 +54,6 @@ Over ssh, ~. after Enter leaves, ~? lists such keys. The exit status is 0 after
 	flags.StringVar(&c.ca, "tls-ca", "", "`file` of the CA of the server; without it a person trusts its certificate once")
 	flags.StringVar(&c.cert, "tls-cert", "", "`file` of a client certificate, in the place of a password")
 	flags.StringVar(&c.key, "tls-key", "", "`file` of its key (default: that of --tls-cert)")
-	flags.IntVar(&c.attempts, "attempts", 30, "`how often` to try to connect again; 0: never")
-	flags.DurationVar(&c.delay, "delay", 200*time.Millisecond, "`time` before the second attempt, doubled up to 5s")
 	flags.StringVar(&c.file, "file", "", "run the commands in this `file`; -: standard input")
 	flags.DurationVar(&c.timeout, "timeout", 0, "`time` that a login may take (default 20s)")
 	return cmd
@@ -72,10 +67,8 @@ func (c *connect) check() error {
 		return usage(errors.New("-i is for ssh: with --tls name --tls-cert"))
 	case c.key != "" && c.cert == "":
 		return usage(errors.New("--tls-key needs --tls-cert"))
-	case c.attempts < 0 || c.delay < 0 || c.timeout < 0:
-		return usage(errors.New("--attempts, --delay and --timeout must not be negative"))
 	}
-	return nil
+	return c.login.check()
 }
 
 func (c *connect) run(std streams, host string) error {
@@ -125,10 +118,6 @@ func (c *connect) script(std streams) (*client.Script, func() error, error) {
 		return nil, nil, err
 	}
 	return client.NewScript(c.file, f), f.Close, nil
-}
-
-func (c *connect) retry() client.Retry {
-	return client.Retry{Attempts: cmp.Or(c.attempts, -1), Delay: c.delay}
 }
 
 func (c *connect) overSSH(ctx context.Context, cancel context.CancelCauseFunc, std streams, in *client.Input, s *client.SSH, script *client.Script, signals <-chan struct{}) (int, error) {
@@ -193,10 +182,8 @@ func (c *connect) ended(status int, err error, t client.Target) error {
 		return &statusError{status: stopped.Status, err: stopped}
 	case errors.Is(err, errLeft), errors.Is(err, context.Canceled), errors.Is(err, client.ErrInterrupted):
 		return &statusError{status: statusCancelled}
-	case errors.Is(err, io.EOF):
-		return &statusError{status: statusFailed}
-	case err != nil && c.file != "" && strings.Contains(err.Error(), client.ErrLost.Error()):
-		return err
+	case errors.As(err, new(*client.LostError)):
+		return lost(err, t)
 	case err != nil:
 		return loginFailed(err, t)
 	case status != statusOK:

@@ -34,9 +34,13 @@ given to it as they are; one word with spaces is a line, as with ssh.
 Standard input is read only when the command asks, a line for each question.
 Ctrl-C cancels the command; pressed twice, it is not waited for.
 
+When the connection is lost before the command was sent, it connects again.
+A log, events or a job that was followed goes on where it broke. Nothing else is
+sent twice: it says that the outcome is not known.
+
 The exit status is that of the command: 0 done, 1 failed, 2 usage, 77 denied,
-124 timed out, 127 unknown, 130 cancelled. If there was no login or the
-connection was lost it is 1, if this program was called wrongly 2.
+124 timed out, 127 unknown, 130 cancelled. If the command was not sent it is 1,
+if its outcome is not known 255, if this program was called wrongly 2.
 
 Keys are those of -i, of the ssh agent, and ~/.ssh/id_ed25519, id_ecdsa,
 id_rsa; a password is asked for on a terminal.`,
@@ -54,6 +58,9 @@ id_rsa; a password is asked for on a terminal.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 0 {
 				return usage(errors.New("--timeout must not be negative"))
+			}
+			if err := l.check(); err != nil {
+				return err
 			}
 			return l.exec(std, limit, args[0], args[1:])
 		},
@@ -89,10 +96,17 @@ func (l *login) exec(std streams, limit time.Duration, host string, words []stri
 	}
 	signals, stop := interrupts()
 	defer stop()
-	status, err := runOne(ctx, cancel, s, client.Streams{Answer: in.Line, Out: std.out, Err: std.err}, signals, line(words))
+	c := &client.Command{
+		SSH: s, Retry: l.retry(), Line: line(words), Notes: std.err,
+		Streams: client.Streams{Answer: in.Line, Out: std.out, Err: std.err},
+	}
+	status, err := withInterrupts(cancel, signals, func(begun func(), passed <-chan struct{}) (int, error) {
+		c.Streams.Interrupts = passed
+		return c.Run(ctx, begun)
+	})
 	switch {
 	case err != nil:
-		return execFailed(err, s.Target, limit)
+		return execFailed(err, c, limit)
 	case status != statusOK:
 		return &statusError{status: status}
 	}
@@ -105,20 +119,6 @@ func line(words []string) string {
 		return words[0]
 	}
 	return client.Words(words)
-}
-
-// runOne logs in and runs the command.
-func runOne(ctx context.Context, cancel context.CancelCauseFunc, s *client.SSH, streams client.Streams, signals <-chan struct{}, command string) (int, error) {
-	return withInterrupts(cancel, signals, func(begun func(), passed <-chan struct{}) (int, error) {
-		conn, err := s.Dial(ctx)
-		if err != nil {
-			return 0, err
-		}
-		defer conn.Close()
-		begun()
-		streams.Interrupts = passed
-		return conn.Exec(ctx, command, streams)
-	})
 }
 
 // withInterrupts runs do and watches for Ctrl-C. Before do calls begun, one ends
@@ -158,15 +158,26 @@ func watchInterrupts(cancel context.CancelCauseFunc, signals <-chan struct{}, pa
 }
 
 // execFailed says why there is no exit status of the command.
-func execFailed(err error, t client.Target, limit time.Duration) error {
-	unknown := "norestart exec " + t.String() + " job list"
+func execFailed(err error, c *client.Command, limit time.Duration) error {
 	switch {
-	case errors.Is(err, errLeft), errors.Is(err, context.Canceled):
+	case errors.Is(err, errLeft), errors.Is(err, context.Canceled), errors.Is(err, client.ErrInterrupted):
 		return &statusError{status: statusCancelled}
+	case errors.Is(err, errTimeout) && c.Sent():
+		err = &statusError{status: statusTimeout, err: fmt.Errorf("timed out after %s: whether the command was done is not known", limit)}
+		return hint(err, "norestart exec %s job list", c.SSH.Target)
 	case errors.Is(err, errTimeout):
-		return hint(&statusError{status: statusTimeout, err: fmt.Errorf("timed out after %s: whether the command was done is not known", limit)}, "%s", unknown)
-	case errors.Is(err, client.ErrLost):
-		return hint(errors.New("connection lost: whether the command was done is not known"), "%s", unknown)
+		return &statusError{status: statusTimeout, err: fmt.Errorf("timed out after %s: the command was not sent", limit)}
+	case errors.As(err, new(*client.LostError)):
+		return lost(err, c.SSH.Target)
 	}
-	return loginFailed(err, t)
+	return loginFailed(err, c.SSH.Target)
+}
+
+// lost says how to find out what became of a command.
+func lost(err error, t client.Target) error {
+	failed := &statusError{status: statusLost, err: err}
+	if l, ok := errors.AsType[*client.LostError](err); ok && l.Hint != "" {
+		return hint(failed, "norestart exec %s %s", t, l.Hint)
+	}
+	return failed
 }

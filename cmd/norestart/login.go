@@ -26,6 +26,8 @@ type login struct {
 	knownHosts string
 	batch      bool
 	timeout    time.Duration
+	attempts   int
+	delay      time.Duration
 }
 
 func (l *login) flags(flags *pflag.FlagSet) {
@@ -34,8 +36,21 @@ func (l *login) flags(flags *pflag.FlagSet) {
 	flags.StringVarP(&l.user, "login", "l", "", "`user`, where HOST names none (default: your own name)")
 	flags.StringVar(&l.knownHosts, "known-hosts", "", "`file` of trusted host keys (default: known_hosts in norestart's configuration)")
 	flags.BoolVar(&l.batch, "batch", false, "never ask")
+	flags.IntVar(&l.attempts, "attempts", 30, "`how often` to try to connect again; 0: never")
+	flags.DurationVar(&l.delay, "delay", 200*time.Millisecond, "`time` before the second attempt, doubled up to 5s")
 	flags.SetInterspersed(false) // what follows HOST is the command's
 	flags.SortFlags = false
+}
+
+func (l *login) check() error {
+	if l.attempts < 0 || l.delay < 0 || l.timeout < 0 {
+		return usage(errors.New("--attempts, --delay and --timeout must not be negative"))
+	}
+	return nil
+}
+
+func (l *login) retry() client.Retry {
+	return client.Retry{Attempts: cmp.Or(l.attempts, -1), Delay: l.delay}
 }
 
 // target reads HOST with what the flags add.

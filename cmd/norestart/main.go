@@ -18,6 +18,9 @@ const (
 	// Those that the commands of an admin port have, too.
 	statusTimeout   = 124
 	statusCancelled = 130
+	// statusLost is that of ssh(1) when the connection fails; here only when
+	// nobody knows what became of a command.
+	statusLost = 255
 )
 
 func main() {
