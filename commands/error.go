@@ -139,6 +139,17 @@ func failure(ctx context.Context, err error) *Error {
 	return f
 }
 
+// also adds to what err says to do.
+func also(err error, hint string) *Error {
+	e := classify(err)
+	e.Message, e.Err = err.Error(), err
+	if e.Hint != "" {
+		hint = e.Hint + "; " + hint
+	}
+	e.Hint = hint
+	return e
+}
+
 func classify(err error) *Error {
 	if own, ok := errors.AsType[*Error](err); ok && own != nil {
 		copied := *own

@@ -225,8 +225,8 @@ func (f *follower) lost(err, cause error) error {
 		e.Message = fmt.Sprintf("job %s was cancelled %s ago and still runs", f.id, age(cancelledWithin))
 	case cause != nil && !errors.Is(cause, context.Canceled):
 		e.Status, e.Code, e.Message = StatusCancelled, "cancelled", fmt.Sprintf("%s; it may go on", cause)
-	case errors.Is(err, control.ErrUnavailable):
-		e.Code = control.ErrUnavailable.Code
+	case errors.Is(err, control.ErrUnavailable): // and whoever comes next knows the job
+		return also(err, "job follow "+f.id)
 	default:
 		return err
 	}

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -138,6 +139,8 @@ func sessionEnd(ctx context.Context, call *Call) error {
 	for _, id := range ids {
 		counts, err := askShells[int](ctx, call, HandlerEnd, id, call.User)
 		switch {
+		case errors.Is(err, control.ErrUnavailable):
+			return also(err, "whom you remove from the users loses his sessions meanwhile: norestart user del NAME")
 		case sum(counts) == 0 && err != nil: // whoever was silent may hold it
 			return err
 		case sum(counts) == 0:

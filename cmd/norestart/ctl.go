@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -131,10 +133,20 @@ func localName() string { return fmt.Sprintf("ctl uid=%d pid=%d", os.Getuid(), o
 
 func (c ctl) dial(ctx context.Context) (*net.UnixConn, error) {
 	conn, err := dialUnix(ctx, filepath.Join(c.run, ipc.CtlSocket))
-	if err != nil {
-		return nil, fmt.Errorf("no primary answers in %s: %w", c.run, err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return nil, c.noPrimary()
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", c.run, err)
 	}
 	return conn, nil
+}
+
+func (c ctl) noPrimary() error {
+	return &control.Error{
+		Code: control.ErrUnavailable.Code, Message: "no primary answers in " + c.run,
+		Hint: "start the program again: it takes over what still runs; norestart stop --orphans ends that",
+	}
 }
 
 // ask puts a question to the terminal, or reads the next line of input.

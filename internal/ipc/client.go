@@ -78,6 +78,9 @@ func greet(conn *Conn, h Hello, w *Welcome) error {
 // unavailable is an error of the connection as the caller knows it: nobody is
 // there to answer.
 func unavailable(err error) error {
+	if errors.Is(err, control.ErrUnavailable) { // and knows more
+		return err
+	}
 	return fmt.Errorf("%w: %w", control.ErrUnavailable, err)
 }
 
