@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // LineSession is a session of the TLS line shell.
@@ -136,9 +137,9 @@ func (s *LineSession) converse(ctx context.Context) error {
 	case !errors.Is(err, ErrLost):
 		return err
 	case refusedCertificate(broken):
-		return &LoginError{Message: s.TLS.Addr() + ": the server refuses the client certificate"}
+		return s.TLS.refused(time.Now())
 	case !t.loggedIn && t.passwords > 0:
-		return &LoginError{Message: s.TLS.Addr() + ": login refused"}
+		return &LoginError{Message: s.TLS.Addr() + ": login refused", Hint: "on the server: norestart user passwd NAME; its audit log says why"}
 	case !t.loggedIn && t.asked:
 		return errNoLogin
 	}

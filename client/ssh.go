@@ -31,7 +31,10 @@ var ErrUnsent = fmt.Errorf("%w before the command was sent", ErrLost)
 var errEnd = errors.New("end of input")
 
 // LoginError is a login that the server refused. Trying again does not help.
-type LoginError struct{ Message string }
+type LoginError struct {
+	Message string
+	Hint    string // what to do; empty: what helps with ssh keys
+}
 
 func (e *LoginError) Error() string { return e.Message }
 

@@ -69,7 +69,7 @@ func (t *TLS) Dial(ctx context.Context) (conn *tls.Conn, release func(), err err
 	}
 	if conn.ConnectionState().NegotiatedProtocol != protocolName {
 		release()
-		return nil, nil, &LoginError{Message: t.Addr() + ": not an admin port that this program knows"}
+		return nil, nil, &LoginError{Message: t.Addr() + ": not an admin port that this program knows", Hint: "give another with -p"}
 	}
 	return conn, release, nil
 }
@@ -166,6 +166,21 @@ func (t *TLS) explain(err error) error {
 		return &TrustError{Message: fmt.Sprintf("the certificate of %s: %v", t.Addr(), verify.Err), Hint: "is it the right --tls-ca, and the name in the certificate?"}
 	}
 	return fmt.Errorf("%s: %w", t.Addr(), err)
+}
+
+// refused is the error when the server does not take our certificate. It does
+// not say why; of one that has expired we know.
+func (t *TLS) refused(now time.Time) error {
+	e := &LoginError{
+		Message: fmt.Sprintf("%s: the server refuses the client certificate %s", t.Addr(), t.Cert),
+		Hint:    "is it revoked, or of another CA? On the server: norestart cert list, norestart cert issue USER; its audit log says why",
+	}
+	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err == nil && now.After(pair.Leaf.NotAfter) {
+		e.Message += ", which expired on " + pair.Leaf.NotAfter.UTC().Format(time.DateOnly)
+		e.Hint = "on the server: norestart cert issue USER"
+	}
+	return e
 }
 
 // refusedCertificate reports whether the server ended the connection because

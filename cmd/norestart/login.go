@@ -138,10 +138,12 @@ func untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
 // loginFailed says what a failed login means to the caller.
 func loginFailed(err error, t client.Target) error {
 	trust, distrusted := errors.AsType[*client.TrustError](err)
-	_, refused := errors.AsType[*client.LoginError](err)
+	login, refused := errors.AsType[*client.LoginError](err)
 	switch {
 	case distrusted && trust.Hint != "":
 		return hint(err, "%s", trust.Hint)
+	case refused && login.Hint != "":
+		return hint(err, "%s", login.Hint)
 	case refused:
 		return hint(err, "name a key with -i, or load it with ssh-add; the server's log says why")
 	case errors.Is(err, client.ErrInterrupted):
