@@ -45,7 +45,7 @@ func (c *clients) current() *trust {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	seen := look(filepath.Join(c.dir, caCertFile), filepath.Join(c.dir, ledgerFile))
-	if c.trust == nil || !slices.EqualFunc(seen, c.seen, same) {
+	if c.trust == nil || c.trust.fault != nil || !slices.EqualFunc(seen, c.seen, same) {
 		c.seen, c.trust = seen, loadTrust(c.dir)
 	}
 	return c.trust

@@ -388,3 +388,30 @@ func TestG5_file_modes(t *testing.T) {
 		}
 	}
 }
+
+// A fault is looked at again although no file seems to be another: what was
+// short for a moment, such as descriptors, is not a reason for ever.
+func TestFaultIsTriedAgain(t *testing.T) {
+	_, dir := newCA(t)
+	file := filepath.Join(dir, caCertFile)
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noon := time.Now().Truncate(time.Second)
+	write := func(text []byte) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(file, text, 0o600), os.Chtimes(file, noon, noon)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &clients{dir: dir}
+	write(make([]byte, len(good)))
+	if c.current().fault == nil {
+		t.Error("trust in a file of zeros")
+	}
+	write(good)
+	if err := c.current().fault; err != nil {
+		t.Error(err)
+	}
+}

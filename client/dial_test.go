@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -60,15 +61,39 @@ func untilClosed(conn net.Conn) {
 	}
 }
 
+// TestSilentAgent: an agent that answers nothing costs its keys and a moment.
+func TestSilentAgent(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "agent")
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if conn, err := ln.Accept(); err == nil {
+			untilClosed(conn)
+			conn.Close()
+		}
+	})
+	defer wg.Wait()
+	defer ln.Close()
+	var warned []string
+	id := &identities{agent: socket, warn: func(format string, args ...any) { warned = append(warned, fmt.Sprintf(format, args...)) }}
+	defer id.close()
+	if keys := id.fromAgent(t.Context()); len(keys) != 0 || len(warned) != 1 || !strings.Contains(warned[0], "i/o timeout") {
+		t.Errorf("%d keys, %q", len(keys), warned)
+	}
+}
+
 // TestSilentServer: who answers nothing does not hold us for ever.
 func TestSilentServer(t *testing.T) {
 	target := serve(t, untilClosed)
-	s := &SSH{Target: target, KnownHosts: filepath.Join(t.TempDir(), "known"), Timeout: 50 * time.Millisecond}
-	if _, err := s.Dial(t.Context()); err == nil || !strings.Contains(err.Error(), "no login within 50ms") {
+	s := &SSH{Target: target, KnownHosts: filepath.Join(t.TempDir(), "known"), Timeout: time.Second}
+	if _, err := s.Dial(t.Context()); err == nil || !strings.Contains(err.Error(), "no login within 1s") {
 		t.Errorf("ssh: %v", err)
 	}
-	line := &TLS{Target: target, Pins: filepath.Join(t.TempDir(), "pins"), Timeout: 50 * time.Millisecond}
-	if _, _, err := line.Dial(t.Context()); err == nil || !strings.Contains(err.Error(), "no answer within 50ms") {
+	line := &TLS{Target: target, Pins: filepath.Join(t.TempDir(), "pins"), Timeout: time.Second}
+	if _, _, err := line.Dial(t.Context()); err == nil || !strings.Contains(err.Error(), "no answer within 1s") {
 		t.Errorf("TLS: %v", err)
 	}
 }
@@ -114,6 +139,16 @@ func pair(t *testing.T, name string) (tls.Certificate, string) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, file
 }
 
+// scriptFile makes a file of a script.
+func scriptFile(t *testing.T, script string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // session runs a script against a server of the TLS line shell.
 func session(t *testing.T, cfg *tls.Config, cert, script string, talk func(*tls.Conn)) (int, string, error) {
 	t.Helper()
@@ -127,10 +162,15 @@ func session(t *testing.T, cfg *tls.Config, cert, script string, talk func(*tls.
 	if err := remember(pins, target.Addr()+" "+certs.TLSFingerprint(cfg.Certificates[0].Leaf)); err != nil {
 		t.Fatal(err)
 	}
+	in, err := os.Open(scriptFile(t, script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
 	var out bytes.Buffer
 	s := &LineSession{
 		TLS: &TLS{Target: target, Pins: pins, Cert: cert, Key: cert}, Out: &out,
-		Script: NewScript("script", strings.NewReader(script)),
+		Script: NewScript("script", NewInput(in)),
 	}
 	status, err := s.Run(t.Context())
 	return status, out.String(), err

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -81,11 +82,13 @@ func (id *identities) fromAgent(ctx context.Context) []ssh.Signer {
 	}
 	id.conn = conn
 	context.AfterFunc(ctx, func() { _ = conn.Close() }) // ends whoever waits for it
+	_ = conn.SetDeadline(time.Now().Add(agentTimeout))
 	all, err := agent.NewClient(conn).Signers()
 	if err != nil {
 		id.warn("ssh agent: %v", err)
 		return nil
 	}
+	_ = conn.SetDeadline(time.Now().Add(defaultTimeout)) // a person may have to touch the key
 	return all
 }
 

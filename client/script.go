@@ -14,6 +14,7 @@ import (
 // Script is a file of commands. It stops at the first that fails.
 type Script struct {
 	name   string
+	input  *inputUntil
 	lines  *bufio.Scanner
 	number int // of the line that was read last
 	begun  int // line of the command in hand
@@ -21,16 +22,29 @@ type Script struct {
 	out    io.Writer
 }
 
-// NewScript reads the commands from r as they are needed.
-func NewScript(name string, r io.Reader) *Script {
-	s := &Script{name: name, lines: bufio.NewScanner(r)}
+// NewScript reads the commands from in as they are needed.
+func NewScript(name string, in *Input) *Script {
+	from := &inputUntil{in: in}
+	s := &Script{name: name, input: from, lines: bufio.NewScanner(from)}
 	s.lines.Buffer(nil, maxLine)
 	return s
 }
 
+// inputUntil reads until the context ends of whoever wants the next line.
+type inputUntil struct {
+	in  *Input
+	ctx context.Context
+}
+
+func (i *inputUntil) Read(p []byte) (int, error) { return i.in.Read(i.ctx, p) }
+
 // next returns the next line that is a command; answer takes any line.
-func (s *Script) next(answer bool) (string, error) {
+func (s *Script) next(ctx context.Context, answer bool) (string, error) {
+	s.input.ctx = ctx
 	for s.lines.Scan() {
+		if ctx.Err() != nil { // it may be half a line
+			return "", context.Cause(ctx)
+		}
 		s.number++
 		text := s.lines.Text()
 		if !answer {
@@ -49,8 +63,8 @@ func (s *Script) next(answer bool) (string, error) {
 }
 
 // read makes a script the source of a session's lines.
-func (s *Script) read(_ context.Context, _, _ string, answer bool) (string, error) {
-	return s.next(answer)
+func (s *Script) read(ctx context.Context, _, _ string, answer bool) (string, error) {
+	return s.next(ctx, answer)
 }
 
 func (s *Script) keep(string)     {}
@@ -84,7 +98,7 @@ func (e *ScriptError) Error() string { return e.Message }
 // Run runs the script over ssh, each line by itself.
 func (s *Script) Run(ctx context.Context, conn *Conn, streams Streams) (int, error) {
 	for {
-		line, err := s.next(false)
+		line, err := s.next(ctx, false)
 		if errors.Is(err, io.EOF) {
 			return 0, nil
 		}
@@ -92,7 +106,7 @@ func (s *Script) Run(ctx context.Context, conn *Conn, streams Streams) (int, err
 			return 0, err
 		}
 		streams.Answer = func(context.Context) ([]byte, error) {
-			answer, err := s.next(true)
+			answer, err := s.next(ctx, true)
 			return []byte(answer + "\n"), err
 		}
 		status, err := conn.Exec(ctx, line, streams)

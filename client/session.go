@@ -204,6 +204,9 @@ func (t *talk) take(ctx context.Context, w word) error {
 	}
 	switch w.kind {
 	case markPassword:
+		if t.loggedIn { // whatever wrote this is not the login
+			return nil
+		}
 		return t.password(ctx, w.value)
 	case markPrompt:
 		t.loggedIn = true
@@ -321,6 +324,9 @@ func (t *talk) listen(ctx context.Context, read func(context.Context) (string, e
 				r.err = ended
 			}
 			return r.line, r.err
+		case <-t.Interrupts: // a script's; that of a person comes as a key
+			ended = context.Canceled
+			cancel(ended)
 		case w, ok := <-t.heard:
 			if err := t.aside(w, ok); err != nil {
 				ended, t.heard = err, nil

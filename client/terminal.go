@@ -64,6 +64,7 @@ func (t *Terminal) dial(ctx context.Context) (err error) {
 // serve is one connection. The terminal is as before when it returns.
 func (t *Terminal) serve(ctx context.Context, resumed bool) (status int, err error) {
 	defer t.conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = t.conn.client.Close() })()
 	state, err := term.MakeRaw(int(t.TTY.Fd()))
 	if err != nil {
 		return 0, fmt.Errorf("terminal: %w", err)

@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -156,9 +157,11 @@ func (r *Registry) Secret(line string) bool {
 	if len(words) == 0 {
 		return false
 	}
-	if words, err = r.expand(words, Admin); err != nil {
-		return false
+	expanded, err := r.expand(words, Admin)
+	if err != nil { // to who may run less it may be one of them alone
+		return slices.ContainsFunc(r.list, func(c *Command) bool { return c.Secret && strings.HasPrefix(c.Name, words[0]) })
 	}
+	words = expanded
 	c, _ := r.Lookup(words)
 	return c != nil && c.Secret
 }

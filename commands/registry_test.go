@@ -224,10 +224,13 @@ func TestHelpShowsOnlyOwn(t *testing.T) {
 }
 
 func TestSecret(t *testing.T) {
-	s := newSession(t, hello(), Command{Name: "token set", Role: Admin, Secret: true, Run: func(context.Context, *Call) error { return nil }})
+	nothing := func(context.Context, *Call) error { return nil }
+	s := newSession(t, hello(), Command{Name: "token set", Role: Operator, Secret: true, Run: nothing},
+		Command{Name: "topple", Role: Admin, Run: nothing})
 	for line, want := range map[string]bool{
 		"token set hunter2": true, "tok s hunter2": true, "token set 'hunter2": true, "  token   set hunter2 | count": true,
-		"token": false, "status": false, "": false, "'": false,
+		"to set hunter2": true, // of somebody who may not run topple
+		"token":          false, "status": false, "": false, "'": false,
 	} {
 		if got := s.registry.Secret(line); got != want {
 			t.Errorf("Secret(%q) = %t", line, got)

@@ -18,7 +18,7 @@ import (
 const (
 	maxHistory  = 500
 	maxQuery    = 200                    // runes that are searched for
-	maxRecall   = 4 << 20                // bytes of a file of history that are read
+	maxRecall   = 16 << 20               // bytes of a file of history that are read
 	lookWithin  = 200 * time.Millisecond // the wait for words that complete a line
 	historyLock = time.Second
 )
@@ -103,7 +103,7 @@ func (h *history) repeats(line string) bool {
 func (h *history) list() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.refresh()
+	h.doubt(h.refresh())
 	return slices.Clone(h.lines)
 }
 
@@ -119,20 +119,20 @@ func (h *history) doubt(err error) {
 }
 
 // refresh reads the file if it is another than was seen last.
-func (h *history) refresh() {
+func (h *history) refresh() error {
 	if h.file == "" {
-		return
+		return nil
 	}
 	info, err := os.Stat(h.file)
 	if err != nil || h.seen != nil && os.SameFile(info, h.seen) && info.Size() == h.seen.Size() && info.ModTime().Equal(h.seen.ModTime()) {
-		return
+		return nil // none yet, or the one that was read
 	}
 	lines, err := readHistory(h.file)
 	if err != nil {
-		h.doubt(err)
-		return
+		return err
 	}
 	h.lines, h.seen = lines, info
+	return nil
 }
 
 // readHistory reads the newest lines of a file that only its owner may read.
@@ -164,8 +164,8 @@ func (h *history) store(line string) error {
 		return err
 	}
 	defer lock.Release()
-	if h.refresh(); h.repeats(line) {
-		return nil
+	if err := h.refresh(); err != nil || h.repeats(line) {
+		return err
 	}
 	if err := appendLine(h.file, line); err != nil {
 		return err

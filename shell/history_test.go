@@ -80,10 +80,15 @@ func TestHistoryWithoutItsFile(t *testing.T) {
 	if n := len(h.list()); n != 0 || len(told) != 1 {
 		t.Errorf("%d lines, told %d times", n, len(told))
 	}
+	h.keep("status")
+	if kept, err := os.ReadFile(filepath.Join(dir, "viola")); err != nil || string(kept) != "stop --yes\n" {
+		t.Errorf("what could not be read was written over: %q, %v", kept, err)
+	}
+	told = nil
 	gone := (&histories{dir: filepath.Join(dir, "a", "b"), complain: complain}).of("viola")
 	gone.keep("status")
 	gone.keep("reload")
-	if n := len(gone.list()); n != 2 || len(told) != 2 {
+	if n := len(gone.list()); n != 2 || len(told) != 1 {
 		t.Errorf("%d lines, told %d times", n, len(told))
 	}
 }

@@ -85,15 +85,15 @@ func (c *connect) run(std streams, host string) error {
 	if c.file == "" && (person == nil || c.batch) {
 		c.file = "-"
 	}
-	script, closeScript, err := c.script(std)
-	if err != nil {
-		return err
-	}
-	defer closeScript()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	ctx, unwatch := untilEnd(ctx)
 	defer unwatch()
+	script, closeScript, err := c.script(in)
+	if err != nil {
+		return err
+	}
+	defer closeScript()
 	signals, stop := interrupts()
 	defer stop()
 	var status int
@@ -106,18 +106,18 @@ func (c *connect) run(std streams, host string) error {
 }
 
 // script is what is to be run, if it is not a person who types.
-func (c *connect) script(std streams) (*client.Script, func() error, error) {
+func (c *connect) script(in *client.Input) (*client.Script, func() error, error) {
 	switch c.file {
 	case "":
 		return nil, func() error { return nil }, nil
 	case "-":
-		return client.NewScript("standard input", std.in), func() error { return nil }, nil
+		return client.NewScript("standard input", in), func() error { return nil }, nil
 	}
 	f, err := os.Open(c.file)
 	if err != nil {
 		return nil, nil, err
 	}
-	return client.NewScript(c.file, f), f.Close, nil
+	return client.NewScript(c.file, client.NewInput(f)), f.Close, nil
 }
 
 func (c *connect) overSSH(ctx context.Context, cancel context.CancelCauseFunc, std streams, in *client.Input, s *client.SSH, script *client.Script, signals <-chan struct{}) (int, error) {

@@ -164,15 +164,15 @@ func ask(s *client.SSH) ([]byte, error) {
 	if err == nil && status != statusOK {
 		err = errors.New("no help")
 	}
-	return out.Bytes(), err
+	return out.text.Bytes(), err
 }
 
 // limited is a buffer that takes no more than what a help may be.
-type limited struct{ bytes.Buffer }
+type limited struct{ text bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > maxHelp {
+	if l.text.Len()+len(p) > maxHelp {
 		return 0, bytes.ErrTooLarge
 	}
-	return l.Buffer.Write(p)
+	return l.text.Write(p)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -117,6 +118,9 @@ func delKey(f *users.File, name, which string) error {
 	u, ok := f.Lookup(name)
 	if !ok {
 		return noUser(name)
+	}
+	if which == "" {
+		return usage(errors.New("KEY is empty"))
 	}
 	found := -1
 	for i, line := range u.Keys {

@@ -16,7 +16,7 @@ var errArch = errors.New("no filter of system calls for " + runtime.GOARCH)
 // reaches into one.
 var refused = []uint32{
 	unix.SYS_EXECVE, unix.SYS_EXECVEAT,
-	unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV,
+	unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD,
 }
 
 // Where the number of a call and the architecture stand in struct seccomp_data
