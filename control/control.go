@@ -197,7 +197,7 @@ type ReloadRequest struct {
 	Pools    []string
 	Timeout  time.Duration // for each worker to become ready; 0: as configured
 	MaxSurge int           // workers replaced at once; 0: as configured; NoSurge: each retires first
-	Keep     bool          // leave changed slots as they are when a later one fails
+	Keep     bool          // leave changed slots as they are when a later one fails, unless the address has changed, too
 }
 
 // RollbackRequest starts an earlier version again.

@@ -110,13 +110,14 @@ func (l *loop) askerLeft(id string, inc uint64) {
 }
 
 // resumeAsker goes on with one whose primary was replaced.
-func (j *job) resumeAsker(inc uint64) {
+func (l *loop) resumeAsker(j *job, inc uint64) {
 	if inc == 0 {
 		return
 	}
 	j.asker = &asker{inc: inc}
 	if slices.ContainsFunc(j.events, func(e control.JobEvent) bool { return e.Event == eventNext }) {
 		j.asker.told = time.Now()
+		l.wake(answerWait)
 	}
 }
 

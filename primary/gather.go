@@ -103,28 +103,38 @@ func (p *pool) regroup(all []ipc.Socket) (groups []*inherit.Group, rest []ipc.So
 	return groups, slices.DeleteFunc(all, func(s ipc.Socket) bool { return slices.Contains(names, s.Name) }), nil
 }
 
-// restoreGroup makes a group of sockets that listen on an address, or on the one
-// that the earlier primary had for this listener: a new address is opened by the
-// next reload.
+// restoreGroup makes a group of sockets that listen where the earlier primary
+// had this listener: they may be at the new address of a reload that it did not
+// finish, and those are of no use. A new address is opened by the next reload;
+// that it has another name for the same place is none.
 func (p *pool) restoreGroup(addr, name string, fds []int) (*inherit.Group, string, error) {
-	listen, err := inherit.Parse(addr)
+	configured, err := inherit.Parse(addr)
 	if err != nil {
 		return nil, "", err
 	}
-	g, err := inherit.Restore(listen, p.spec.Share, fds)
-	if err == nil {
-		return g, addr, nil
+	before, recorded := p.recorded(name)
+	if !recorded {
+		g, err := inherit.Restore(configured, p.spec.Share, fds)
+		return g, addr, err
 	}
-	for i, before := range p.addrs {
-		old, parseErr := inherit.Parse(before)
-		if parseErr != nil || listenerName(old.Name, p.spec.Name, i) != name {
-			continue
-		}
-		if g, restoreErr := inherit.Restore(old, p.spec.Share, fds); restoreErr == nil {
-			return g, before, nil
+	g, err := inherit.Restore(before, p.spec.Share, fds)
+	if err != nil {
+		return nil, "", err
+	}
+	if same, err := inherit.Restore(configured, p.spec.Share, fds); err == nil {
+		return same, addr, nil
+	}
+	return g, before.String(), nil
+}
+
+// recorded is the address of a listener in the record.
+func (p *pool) recorded(name string) (inherit.Listen, bool) {
+	for i, addr := range p.addrs {
+		if l, err := inherit.Parse(addr); err == nil && listenerName(l.Name, p.spec.Name, i) == name {
+			return l, true
 		}
 	}
-	return nil, "", err
+	return inherit.Listen{}, false
 }
 
 // inOrder are the descriptors of one listener by slot.

@@ -54,18 +54,27 @@ func (s *seat) heir(inc uint64) *run {
 	return others[inc%uint64(len(others))]
 }
 
-// rebequeath names a new heir to the other processes of the slot that still
-// drain: the one that they had is on its way out.
+// rebequeath names a new heir to the other processes that still drain, of the
+// slot and of those that are emptied: the one that they had may be on its way
+// out.
 func (l *loop) rebequeath(s *seat, but uint64) {
-	for _, p := range s.old {
-		r := s.runs[p.inc]
-		if p.inc == but || p.ending != told || p.final || r == nil {
-			continue
+	for _, o := range s.pool.seats {
+		if o != s && o.serving(o.cur) {
+			continue // theirs is another
 		}
-		m := outgoing{kind: ipc.TypeDrain, body: l.drainOf(s, r, action{})}
-		l.bequeath(s, r, &m)
-		if m.fds != nil && !r.conv.pass(m) {
-			m.release()
+		for _, p := range o.old {
+			if r := o.runs[p.inc]; r != nil && p.inc != but && p.ending == told && !p.final {
+				l.renew(o, r)
+			}
 		}
+	}
+}
+
+// renew names the heir of a process that drains anew.
+func (l *loop) renew(s *seat, old *run) {
+	m := outgoing{kind: ipc.TypeDrain, body: l.drainOf(s, old, action{})}
+	l.bequeath(s, old, &m)
+	if m.fds != nil && !old.conv.pass(m) {
+		m.release()
 	}
 }

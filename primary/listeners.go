@@ -100,7 +100,7 @@ func (p *pool) relisten() (bool, error) {
 		}
 	}
 	former := p.listeners
-	p.listeners, p.former = next, &former
+	p.listeners, p.former, p.before = next, &former, former.bound()
 	return true, nil
 }
 
@@ -124,6 +124,19 @@ func (p *pool) reopen(i int, addr string) (*inherit.Group, string, error) {
 	return g, name, nil
 }
 
+// bound are the addresses with the ports that they got.
+func (s listeners) bound() []string {
+	var all []string
+	for _, g := range s.groups {
+		addr := g.Addr()
+		if name := g.Listen().Name; name != "" {
+			addr = name + "=" + addr
+		}
+		all = append(all, addr)
+	}
+	return all
+}
+
 // swapBack lets the workers to come accept on the former sockets again.
 func (p *pool) swapBack() {
 	if p.former != nil {
@@ -142,7 +155,7 @@ func (p *pool) dropFormer() {
 			delete(p.steered, g)
 		}
 	}
-	p.former = nil
+	p.former, p.before = nil, nil
 }
 
 // closeBut closes the groups that are not among those that stay.

@@ -117,6 +117,7 @@ type cycleRecord struct {
 	Counted int    `cbor:"counted"`
 	Total   int    `cbor:"total"`
 	Again   bool   `cbor:"again,omitempty"` // replace by the same: worker restart
+	Moved   bool   `cbor:"moved,omitempty"` // new workers accept on other addresses
 }
 
 const recordFile = "cluster"
@@ -265,7 +266,9 @@ func idList(seats []*seat) []string {
 
 func (p *pool) record() poolRecord {
 	r := poolRecord{Name: p.spec.Name, Target: p.target, Gen: p.gen, LastGen: p.lastGen, Failure: p.failure}
-	r.Listen = p.addrs
+	if r.Listen = p.addrs; p.before != nil {
+		r.Listen = p.before
+	}
 	r.Drain, r.Kill = p.spec.LameDuck+p.spec.DrainTimeout, p.spec.KillAfter
 	for _, g := range p.generations {
 		dev, ino := g.binary.Identity()
@@ -311,7 +314,7 @@ func (w *reload) record(j *job) jobRecord {
 	}
 	for _, c := range w.todo {
 		r.Asked = c.request
-		cr := cycleRecord{Pool: c.pool.spec.Name, Begun: c.begun, From: c.from, To: c.by, Canary: c.canary, Undoing: c.undoing, Cause: c.cause, Counted: c.counted, Total: c.total, Again: c.to == nil}
+		cr := cycleRecord{Pool: c.pool.spec.Name, Begun: c.begun, From: c.from, To: c.by, Canary: c.canary, Undoing: c.undoing, Cause: c.cause, Counted: c.counted, Total: c.total, Again: c.to == nil, Moved: c.moved}
 		if c.undoing && c.to != nil {
 			cr.To = c.to.number
 		}

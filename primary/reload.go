@@ -160,7 +160,10 @@ func (c *cycle) advance(l *loop, j *job) bool {
 	if c.cause != "" && !c.undoing {
 		c.abort(l, j)
 	}
-	if j.cancelled && !c.undoing {
+	switch {
+	case j.cancelled && c.moved:
+		c.abort(l, j) // a pool cannot keep two addresses
+	case j.cancelled && !c.undoing:
 		c.waiting = nil
 	}
 	for len(c.waiting) > 0 && len(c.doing) < c.surge() {
@@ -308,11 +311,12 @@ func (c *cycle) abort(l *loop, j *job) {
 		c.refill(ch)
 	}
 	c.doing = nil
-	if c.moved && !c.request.Keep {
+	keep := c.request.Keep && !c.moved // a pool cannot keep two addresses
+	if c.moved {
 		c.moved, c.back = false, true
 		c.pool.swapBack()
 	}
-	if c.request.Keep || len(c.changed) == 0 || c.to == nil {
+	if keep || len(c.changed) == 0 || c.to == nil {
 		return
 	}
 	c.undoing = true

@@ -82,7 +82,7 @@ func (l *loop) resumeWork(j *job, r jobRecord) error {
 		if err != nil {
 			return err
 		}
-		j.resumeAsker(r.Asker)
+		l.resumeAsker(j, r.Asker)
 		for _, c := range w.todo {
 			j.asker.last(c.waiting)
 			c.pool.job = j
@@ -222,6 +222,9 @@ func (l *loop) resumedCycle(p *pool, cr cycleRecord, asked control.ReloadRequest
 	if cr.Undoing {
 		c.resumeUndo(p, cr)
 		return c, nil
+	}
+	if cr.Moved && c.cause == "" {
+		c.cause = "the primary was replaced while the address changed"
 	}
 	for _, s := range cyclable(p) {
 		switch {

@@ -65,7 +65,7 @@ func (s *succession) advance(l *loop, j *job) bool {
 // be found again by the next image. Nor can sockets that have not come back.
 func (l *loop) settled() bool {
 	for _, p := range l.pools {
-		if p.gathering != nil {
+		if p.gathering != nil || p.former != nil && p.job != nil {
 			return false
 		}
 		for _, s := range p.seats {
