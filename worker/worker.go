@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -171,8 +172,19 @@ func readBoot(fd int) (ipc.Boot, error) {
 	if err := ipc.ReadBoot(f, &b); err != nil {
 		return b, fmt.Errorf("read the boot message: %w", err)
 	}
-	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0) // a pinned binary is shown as a number without it
+	nameProcess(filepath.Base(os.Args[0]))
 	return b, nil
+}
+
+// nameProcess is for ps(1), which would show a pinned binary as a number. Most
+// workers have been executed by their path and are named after it.
+func nameProcess(name string) {
+	var now [16]byte // TASK_COMM_LEN, with the zero at its end
+	err := unix.Prctl(unix.PR_GET_NAME, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	if err == nil && unix.ByteSliceToString(now[:]) == name[:min(len(name), len(now)-1)] {
+		return
+	}
+	_ = os.WriteFile("/proc/self/comm", []byte(name), 0) // only the name is missing
 }
 
 // newWorker opens the listeners.
