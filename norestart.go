@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -135,7 +134,20 @@ func status(err error, code int) int {
 // shellPool is the name of the built-in pool that holds the admin port.
 const shellPool = "shell"
 
-var poolName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+// isPoolName is a loop, for a regular expression would be compiled at the start
+// of every process of the application.
+func isPoolName(name string) bool {
+	ok := name != "" && len(name) <= 32
+	for i, r := range name {
+		switch {
+		case r >= 'a' && r <= 'z':
+		case i > 0 && (r >= '0' && r <= '9' || r == '_' || r == '-'):
+		default:
+			ok = false
+		}
+	}
+	return ok
+}
 
 // check refuses an App that cannot run, in the words of who wrote it.
 func (app App) check() error {
@@ -145,7 +157,7 @@ func (app App) check() error {
 	seen := map[string]bool{shellPool: true, "agent": true}
 	for i, p := range app.Pools {
 		switch {
-		case !poolName.MatchString(p.Name):
+		case !isPoolName(p.Name):
 			return fmt.Errorf("pool %d: name %q: must be at most 32 of a-z 0-9 _ - and begin with a letter", i, p.Name)
 		case seen[p.Name]:
 			return fmt.Errorf("pool %s: the name is taken", p.Name)

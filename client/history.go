@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/norestart/norestart/internal/durable"
@@ -19,8 +20,11 @@ import (
 // it is cut.
 const maxHistory = 1000
 
-// secret is what a line with a secret in it looks like.
-var secret = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|api-?key)[a-z-]*[=: ]+\S`)
+// secret is what a line with a secret in it looks like. It is compiled when
+// somebody types: most runs of the program are over before.
+var secret = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|api-?key)[a-z-]*[=: ]+\S`)
+})
 
 // History is the lines that were typed, in a file of mode 0600.
 type History struct {
@@ -72,7 +76,7 @@ func (h *History) Keep(line string) bool {
 
 func worth(line string) bool {
 	return strings.TrimSpace(line) != "" && line[0] != ' ' && utf8.ValidString(line) &&
-		!bytes.ContainsFunc([]byte(line), func(r rune) bool { return r < ' ' && r != '\t' }) && !secret.MatchString(line)
+		!bytes.ContainsFunc([]byte(line), func(r rune) bool { return r < ' ' && r != '\t' }) && !secret().MatchString(line)
 }
 
 // write appends in one piece, for other sessions append as well.

@@ -2,8 +2,8 @@ package commands
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+	"unicode"
 )
 
 // Manual returns the page norestart-commands(7) about the commands in r, in the
@@ -39,15 +39,23 @@ func manualCommand(c *Command) string {
 	return b.String()
 }
 
-var beyondASCII = regexp.MustCompile(`[^\x00-\x7f]`)
-
-// roffRune is a character by its number (groff_char(7)).
-func roffRune(r string) string { return fmt.Sprintf(`\[u%04X]`, []rune(r)[0]) }
+// ascii gives each character beyond ASCII by its number (groff_char(7)).
+func ascii(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r <= unicode.MaxASCII {
+			b.WriteRune(r)
+			continue
+		}
+		fmt.Fprintf(&b, `\[u%04X]`, r)
+	}
+	return b.String()
+}
 
 // Roff writes text for a page of man(7), such that troff takes nothing in it for a request.
 func Roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "…", "...").Replace(text)
-	lines := strings.Split(beyondASCII.ReplaceAllStringFunc(text, roffRune), "\n")
+	lines := strings.Split(ascii(text), "\n")
 	for i, line := range lines {
 		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
 			lines[i] = `\&` + line

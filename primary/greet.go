@@ -277,6 +277,7 @@ func (p *Primary) carryOut(ctx context.Context, conn *ipc.Conn, m ipc.Message, s
 		return err
 	}
 	_ = server.Answer(ctx, conn, r, allow) // the peer has gone: nobody to tell
+	p.post((*loop).stir)
 	return nil
 }
 

@@ -42,12 +42,15 @@ type loop struct {
 	ended    bool
 	fatal    error // why it ended, when it could not begin
 	greeted  bool  // the line that all is ready has been printed
+	rest     rest
 }
 
 // run takes in events until the cluster has stopped.
 func (l *loop) run(events <-chan event) {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	defer l.rest.end()
+	l.stir()
 	l.looked = time.Now()
 	l.reconcile()
 	for !l.ended {
@@ -223,6 +226,7 @@ func (l *loop) report(s *seat, inc uint64, kind, text string) {
 func (l *loop) tell(e control.Event) {
 	e.Time = time.Now()
 	l.changed = true
+	l.stir()
 	l.news.add(func(c control.Cursor) control.Event { e.Cursor = c; return e })
 	if e.User != "" {
 		l.cfg.Console(e.Text + ", by " + quoted(e.User))

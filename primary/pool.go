@@ -141,6 +141,7 @@ type seat struct {
 	slot
 	pool  *pool
 	index int
+	name  string // see id
 	runs  map[uint64]*run
 	exits []control.Exit // newest first
 }
@@ -149,10 +150,11 @@ type seat struct {
 const keptExits = 5
 
 func newSeat(p *pool, index int) *seat {
-	return &seat{slot: slot{gen: p.gen}, pool: p, index: index, runs: make(map[uint64]*run)}
+	return &seat{slot: slot{gen: p.gen}, pool: p, index: index, name: workerID(p.spec.Name, index), runs: make(map[uint64]*run)}
 }
 
-func (s *seat) id() string { return workerID(s.pool.spec.Name, s.index) }
+// id names the worker, as in "web/2". It is asked for at every turn.
+func (s *seat) id() string { return s.name }
 
 func workerID(pool string, slot int) string { return fmt.Sprintf("%s/%d", pool, slot) }
 

@@ -84,8 +84,9 @@ const (
 	keptEvents = 1024
 )
 
-// gcPercent keeps the primary small: it makes little garbage and has time.
-const gcPercent = 25
+// gcPercent trades a little work for memory: there is little garbage, and what
+// a burst leaves is given back (see rest).
+const gcPercent = 50
 
 // Run is a whole life of a primary: it takes the state directory, opens the
 // listeners, starts the pools and returns when the cluster has been stopped,

@@ -156,6 +156,7 @@ func (c *cycle) advance(l *loop, j *job) bool {
 	if c.cause != "" && !c.undoing {
 		c.abort(l, j) // it was given up while there was no primary: nobody takes over any more
 	}
+	proved := c.canary
 	c.doing = slices.DeleteFunc(c.doing, func(ch *change) bool { return c.prepared(l, j, ch) })
 	if c.cause != "" && !c.undoing {
 		c.abort(l, j)
@@ -166,12 +167,7 @@ func (c *cycle) advance(l *loop, j *job) bool {
 	case j.cancelled && !c.undoing:
 		c.waiting = nil
 	}
-	for len(c.waiting) > 0 && len(c.doing) < c.surge() {
-		if c.alone() && !c.mayGo(l, j, c.waiting[0]) {
-			break
-		}
-		c.replace(l)
-	}
+	c.goOn(l, j, c.canary && !proved)
 	c.leaving = slices.DeleteFunc(c.leaving, func(ch *change) bool { return c.left(l, j, ch) })
 	if len(c.waiting)+len(c.doing)+len(c.leaving) > 0 {
 		return false
@@ -184,6 +180,26 @@ func (c *cycle) advance(l *loop, j *job) bool {
 	}
 	c.succeed()
 	return true
+}
+
+// goOn begins the successors of the next slots. That the canary has passed is
+// written while the next of them starts: a primary that is killed in between
+// brings the canary back, and a successor that no record knows retires. Where a
+// process retires before its successor it is written first: an empty slot would
+// be such a one's.
+func (c *cycle) goOn(l *loop, j *job, proved bool) {
+	if proved && c.alone() {
+		l.persist(true)
+	}
+	for len(c.waiting) > 0 && len(c.doing) < c.surge() {
+		if c.alone() && !c.mayGo(l, j, c.waiting[0]) {
+			break
+		}
+		c.replace(l)
+	}
+	if proved && !c.alone() {
+		l.persist(true)
+	}
 }
 
 // stragglers finds slots that came to life with the old content meanwhile: a
@@ -274,10 +290,7 @@ func (c *cycle) prepared(l *loop, j *job, ch *change) bool {
 	ch.since = time.Now()
 	c.before[ch.seat] = ch.seat.gen
 	l.step(ch.seat, input{kind: hCommit})
-	if !c.canary {
-		c.canary = true
-		defer l.persist(true)
-	}
+	c.canary = true
 	c.changed = append(c.changed, ch.seat)
 	c.leaving = append(c.leaving, ch)
 	l.wake(closeTimeout)

@@ -184,13 +184,13 @@ func (sp *spawner) spawn(g *generation, b ipc.Boot, listeners []int, spec contro
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
-	defer boot.Close()
-	null, err := os.Open(os.DevNull)
+	defer unix.Close(boot)
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, errors.Join(err, ours.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open %s: %w", os.DevNull, err), ours.Close())
 	}
-	defer null.Close()
-	files := append([]int{int(null.Fd()), child, child, int(boot.Fd())}, listeners...)
+	defer unix.Close(null)
+	files := append([]int{null, child, child, boot}, listeners...)
 	p, err := sp.execute(g, files, spec)
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
@@ -263,15 +263,16 @@ func CleanEnv(env []string) []string {
 	return kept
 }
 
-// bootPipe holds the boot message: it fits into a pipe, so nobody waits.
-func bootPipe(b ipc.Boot) (*os.File, error) {
+// bootPipe holds the boot message: it fits into a pipe, so nobody waits. The
+// descriptor is for the child alone, and need not be known to the poller.
+func bootPipe(b ipc.Boot) (fd int, err error) {
 	data, err := ipc.Encode(b)
 	if err != nil {
-		return nil, fmt.Errorf("boot message: %w", err)
+		return -1, fmt.Errorf("boot message: %w", err)
 	}
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return nil, fmt.Errorf("boot pipe: %w", err)
+		return -1, fmt.Errorf("boot pipe: %w", err)
 	}
 	n, err := unix.Write(p[1], data)
 	if err == nil && n < len(data) {
@@ -279,9 +280,9 @@ func bootPipe(b ipc.Boot) (*os.File, error) {
 	}
 	if err = errors.Join(err, unix.Close(p[1])); err != nil {
 		_ = unix.Close(p[0])
-		return nil, fmt.Errorf("boot pipe: %w", err)
+		return -1, fmt.Errorf("boot pipe: %w", err)
 	}
-	return os.NewFile(uintptr(p[0]), "boot"), nil
+	return p[0], nil
 }
 
 func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

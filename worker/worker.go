@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -120,14 +121,20 @@ func Main(fd int, run Run) error {
 	if err != nil {
 		return err
 	}
-	w, err := join(boot)
+	w, err := newWorker(boot)
 	if err != nil {
 		return err
 	}
 	defer w.leave()
+	taken := make(chan struct{})
+	w.wg.Go(func() { w.signals(taken) }) // taking them takes as long as the primary's answer
+	err = w.join()
+	<-taken
+	if err != nil {
+		return fmt.Errorf("join the cluster: %w", err)
+	}
 	w.wg.Go(w.attend)
 	w.wg.Go(w.beat)
-	w.wg.Go(w.signals())
 	return w.work(run)
 }
 
@@ -165,15 +172,27 @@ func readBoot(fd int) (ipc.Boot, error) {
 	if err := ipc.ReadBoot(f, &b); err != nil {
 		return b, fmt.Errorf("read the boot message: %w", err)
 	}
-	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0) // a pinned binary is shown as a number without it
+	nameProcess(filepath.Base(os.Args[0]))
 	return b, nil
 }
 
-// join opens the listeners and the conversation with the primary.
-func join(b ipc.Boot) (*Worker, error) {
+// nameProcess is for ps(1), which would show a pinned binary as a number. Most
+// workers have been executed by their path and are named after it.
+func nameProcess(name string) {
+	var now [16]byte // TASK_COMM_LEN, with the zero at its end
+	err := unix.Prctl(unix.PR_GET_NAME, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	if err == nil && unix.ByteSliceToString(now[:]) == name[:min(len(name), len(now)-1)] {
+		return
+	}
+	_ = os.WriteFile("/proc/self/comm", []byte(name), 0) // only the name is missing
+}
+
+// newWorker opens the listeners.
+func newWorker(b ipc.Boot) (*Worker, error) {
 	w := &Worker{boot: b, listeners: make(map[string]*listener), local: make(chan *LocalCall), deaf: make(chan struct{})}
 	w.soft, w.askDrain = context.WithCancel(context.Background())
 	w.hard, w.cut = context.WithCancel(context.Background())
+	w.ended, w.end = context.WithCancel(context.Background())
 	for _, in := range b.Listeners {
 		ln, err := inherit.Listener(in.FD)
 		if err != nil {
@@ -182,18 +201,20 @@ func join(b ipc.Boot) (*Worker, error) {
 		w.listeners[in.Name] = newListener(in.Name, ln)
 	}
 	w.sockets.inherit(b.Sockets)
-	w.ended, w.end = context.WithCancel(context.Background())
-	ctx, cancel := context.WithTimeout(w.ended, joinTimeout)
+	return w, nil
+}
+
+// join opens the conversation with the primary. A worker that is asked to go
+// meanwhile has nothing to drain, and joins no more.
+func (w *Worker) join() error {
+	ctx, cancel := context.WithTimeout(w.soft, joinTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, w.end)
 	err := w.rejoin()
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
-	if err != nil {
-		return nil, fmt.Errorf("join the cluster: %w", err)
-	}
-	return w, nil
+	return err
 }
 
 // joinTimeout is how long a new worker looks for its primary, which may just be
@@ -258,7 +279,7 @@ func (w *Worker) stopListening() {
 	_ = w.link.send(ipc.TypeClosed, nil) // without a primary nobody waits for it
 }
 
-// beat tells the primary that this program runs.
+// beat tells the primary that this program runs, as the hello did.
 func (w *Worker) beat() {
 	every := w.boot.Beat
 	if every <= 0 {
@@ -267,30 +288,28 @@ func (w *Worker) beat() {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
-		b := ipc.Beat{Connections: w.open(), Requests: w.requests.Load(), Hijacked: w.hijacked()}
-		_ = w.link.send(ipc.TypeBeat, b) // a primary that does not read now may read later
 		select {
 		case <-t.C:
 		case <-w.hard.Done():
 			return
 		}
+		b := ipc.Beat{Connections: w.open(), Requests: w.requests.Load(), Hijacked: w.hijacked()}
+		_ = w.link.send(ipc.TypeBeat, b) // a primary that does not read now may read later
 	}
 }
 
-// signals takes the signals at once: TERM must not end a worker that serves,
-// and it serves soon after. What is returned obeys them. HUP does nothing but
-// what the application wants of it: the kernel sends it, with CONT, to a worker
-// that is stopped while its primary ends (setpgid(2)), and it would end the
-// worker.
-func (w *Worker) signals() (obey func()) {
+// signals takes the signals, says so by closing taken, and obeys them: TERM must
+// not end a worker that serves. HUP does nothing but what the application wants
+// of it: the kernel sends it, with CONT, to a worker that is stopped while its
+// primary ends (setpgid(2)), and it would end the worker.
+func (w *Worker) signals(taken chan<- struct{}) {
 	c, hup := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM)
 	signal.Notify(hup, syscall.SIGHUP)
-	return func() {
-		defer signal.Stop(c)
-		defer signal.Stop(hup)
-		w.heed(c)
-	}
+	defer signal.Stop(c)
+	defer signal.Stop(hup)
+	close(taken)
+	w.heed(c)
 }
 
 // heed drains at the first TERM and cuts at the second. A first one that finds

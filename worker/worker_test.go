@@ -219,6 +219,27 @@ func TestTermAfterDrain(t *testing.T) {
 	}
 }
 
+// TestTermWhileJoining: a worker that is asked to go looks for its primary no
+// more.
+func TestTermWhileJoining(t *testing.T) {
+	w, err := newWorker(ipc.Boot{Pool: "web", Run: t.TempDir()})
+	must(t, err)
+	defer w.leave()
+	terms := make(chan os.Signal, 1)
+	w.wg.Go(func() { w.heed(terms) })
+	terms <- syscall.SIGTERM
+	over := make(chan error, 1)
+	go func() { over <- w.join() }()
+	select {
+	case err = <-over:
+	case <-time.After(joinTimeout / 2):
+		t.Fatal("it still looks for a primary")
+	}
+	if err == nil {
+		t.Error("joined where nobody is")
+	}
+}
+
 func TestLeave(t *testing.T) {
 	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
 		_ = w.Ready()

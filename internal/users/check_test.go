@@ -122,3 +122,14 @@ func FuzzCheckHash(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a": true, "_": true, "viola": true, "a.b-c_9": true, strings.Repeat("a", 32): true,
+		"": false, "9a": false, ".a": false, "-a": false, "A": false, "a b": false, "a\n": false, "ä": false, "a\xff": false, strings.Repeat("a", 33): false,
+	} {
+		if err := CheckName(name); (err == nil) != want {
+			t.Errorf("%q: %v, want it to be good: %v", name, err, want)
+		}
+	}
+}
