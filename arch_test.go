@@ -50,6 +50,7 @@ var lattice = []row{
 	{"internal/config", []string{"control"}, "a configuration becomes a control.Spec and nothing else"},
 	{"control", nil, "the vocabulary depends on nothing"},
 	{"certs", nil, "certs depends on nothing of ours"},
+	{"internal/e2e", []string{"internal/tagged"}, "the harness knows the programs that it runs from outside alone"},
 	{"internal/...", nil, "an internal package depends on nothing of ours"},
 }
 

@@ -78,7 +78,7 @@ func blockedBefore(ctx context.Context, w *worker.Worker) []commands.BlockedInfo
 
 func (app App) shellHost(w *worker.Worker) (shell.Host, *audit.Log, error) {
 	state := w.StateDir()
-	h := shell.Host{Name: w.Cluster(), Version: Version, Control: w.Control, History: filepath.Join(state, "history")}
+	h := shell.Host{Name: w.Cluster(), Version: Version, Control: w.Control, History: filepath.Join(state, users.HistoryDir)}
 	key, err := certs.HostKey(state)
 	if err != nil {
 		return h, nil, err

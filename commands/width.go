@@ -118,7 +118,7 @@ func columns(r rune) int {
 	switch {
 	case r < 0x300:
 		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf), r >= 0x1160 && r <= 0x11ff, r >= 0xd7b0 && r <= 0xd7ff: // and vowels and ends of a syllable in Hangul
 		return 0
 	case unicode.Is(wide, r):
 		return 2

@@ -12,10 +12,10 @@ import (
 // key is called by x/term, on the goroutine that reads the line, for each key
 // that it does not know itself: for all but Enter. It returns the line anew.
 func (t *terminal) key(line string, pos int, key rune) (string, int, bool) {
-	if !isKey(key) && pos == len(line) && !t.recall.searching && commands.Columns(string(key)) == 1 {
+	if key < firstMark && pos == len(line) && !t.recall.searching {
 		return "", 0, false // typed at the end: x/term adds it
 	}
-	e := unpad(line, pos)
+	e := t.glyphs.unpad(line, pos)
 	if t.recall.searching {
 		t.search(&e, key)
 	} else {
@@ -23,7 +23,7 @@ func (t *terminal) key(line string, pos int, key rune) (string, int, bool) {
 	}
 	size := t.ch.window()
 	before := utf8.RuneCountInString(t.shownPrompt()) // with its fillers
-	line, pos = e.pad(before, size.cols)
+	line, pos = t.glyphs.pad(&e, before, size.cols)
 	return line, pos, true
 }
 
@@ -80,7 +80,7 @@ func (t *terminal) redraw() {
 
 func (t *terminal) shownPrompt() string {
 	if t.recall.searching {
-		return t.recall.prompt()
+		return t.recall.prompt(&t.glyphs)
 	}
 	return t.prompt
 }

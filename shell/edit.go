@@ -11,7 +11,8 @@ import (
 const maxEdit = 2000
 
 // edited is a line in the hands of a person. x/term shows it and no more: it
-// counts a column for every rune, so it cannot edit what has wide ones.
+// counts a column for every rune, so it cannot edit what has wide ones or marks
+// (glyphs.go). The cursor stands between what a person takes for letters.
 type edited struct {
 	text []rune
 	pos  int // of the cursor, among text
@@ -21,9 +22,9 @@ type edited struct {
 func (e *edited) apply(key rune, cut []rune) []rune {
 	switch key {
 	case keyLeft:
-		e.pos = max(e.pos-1, 0)
+		e.pos = e.before(e.pos)
 	case keyRight:
-		e.pos = min(e.pos+1, len(e.text))
+		e.pos = e.behind(e.pos)
 	case keyWordLeft:
 		e.pos = e.wordLeft()
 	case keyWordRight:
@@ -37,9 +38,9 @@ func (e *edited) apply(key rune, cut []rune) []rune {
 	case keyYank:
 		e.insert(cut...)
 	case keyBackspace:
-		e.remove(e.pos-1, e.pos)
+		e.remove(e.before(e.pos), e.pos)
 	case keyDelete, keyDeleteOrLeave:
-		e.remove(e.pos, e.pos+1)
+		e.remove(e.pos, e.behind(e.pos))
 	case keyWordBack:
 		return e.remove(e.wordLeft(), e.pos)
 	case keyWordAhead:
@@ -49,7 +50,7 @@ func (e *edited) apply(key rune, cut []rune) []rune {
 	case keyCutStart:
 		return e.remove(0, e.pos)
 	default:
-		if !isKey(key) {
+		if !isKey(key) && (commands.Columns(string(key)) > 0 || mayHang(e.text[:e.pos], key)) {
 			e.insert(key)
 		}
 	}
@@ -60,6 +61,14 @@ func (e *edited) insert(runes ...rune) {
 	if len(e.text)+len(runes) <= maxEdit {
 		e.text = slices.Insert(e.text, e.pos, runes...)
 		e.pos += len(runes)
+		e.settle()
+	}
+}
+
+// settle takes the cursor out of a letter that has come about around it.
+func (e *edited) settle() {
+	for e.pos > 0 && e.pos < len(e.text) && (hangsOn(e.text[e.pos-1], e.text[e.pos]) || isJoined(e.text, e.pos)) {
+		e.pos++
 	}
 }
 
@@ -72,6 +81,7 @@ func (e *edited) remove(from, to int) []rune {
 	gone := slices.Clone(e.text[from:to])
 	e.text = slices.Delete(e.text, from, to)
 	e.pos = from
+	e.settle()
 	return gone
 }
 
@@ -97,77 +107,34 @@ func (e *edited) wordRight() int {
 	return i
 }
 
-// swap exchanges the runes around the cursor, at the end of the line the last
+// swap exchanges the letters around the cursor, at the end of the line the last
 // two.
 func (e *edited) swap() {
-	i := min(e.pos, len(e.text)-1)
-	if i < 1 {
+	end := e.behind(e.pos)
+	middle := e.before(end)
+	begin := e.before(middle)
+	if begin == middle || middle == end {
 		return
 	}
-	e.text[i-1], e.text[i] = e.text[i], e.text[i-1]
-	e.pos = i + 1
+	swapped := slices.Concat(e.text[middle:end], e.text[begin:middle])
+	copy(e.text[begin:end], swapped)
+	e.pos = end
+	e.settle()
 }
 
-// pad is the line as x/term may have it, and the byte of its cursor: behind a
-// wide rune stands a filler, and where one would begin in the last column of a
-// row, as terminals do not let it, a gap. before are the columns of the prompt.
-func (e *edited) pad(before, width int) (line string, pos int) {
-	out, column := make([]rune, 0, len(e.text)), before
-	at := 0
-	put := func(r rune) {
-		out = append(out, r)
-		column++
+// before is where the letter begins that ends at i: with all that is joined.
+func (e *edited) before(i int) int {
+	for i--; i > 0 && (hangsOn(e.text[i-1], e.text[i]) || isJoined(e.text, i)); i-- {
 	}
-	for i, r := range e.text {
-		wide := commands.Columns(string(r)) == 2
-		if wide && width > 1 && column%width == width-1 {
-			put(gap)
-		}
-		if i == e.pos {
-			at = len(out)
-		}
-		if put(r); wide {
-			put(filler)
-		}
-	}
-	if e.pos == len(e.text) {
-		at = len(out)
-	}
-	return string(out), len(string(out[:at]))
+	return max(i, 0)
 }
 
-// unpad takes back what pad did.
-func unpad(line string, pos int) edited {
-	var e edited
-	for i, r := range line {
-		if i == pos {
-			e.pos = len(e.text)
-		}
-		if !isKey(r) {
-			e.text = append(e.text, r)
-		}
+// behind is where the letter ends that begins at i.
+func (e *edited) behind(i int) int {
+	if i >= len(e.text) {
+		return len(e.text)
 	}
-	if pos >= len(line) {
-		e.pos = len(e.text)
+	for i = glyphEnd(e.text, i); i < len(e.text) && isJoined(e.text, i); i = glyphEnd(e.text, i) {
 	}
-	return e
-}
-
-// asShown turns what x/term writes into what a terminal is to see.
-func asShown(p []byte) []byte {
-	if !slices.Contains(p, 0xef) { // the first byte of both in UTF-8
-		return p
-	}
-	out := make([]byte, 0, len(p))
-	for len(p) > 0 {
-		switch {
-		case len(p) >= 3 && string(p[:3]) == string(filler):
-			p = p[3:]
-		case len(p) >= 3 && string(p[:3]) == string(gap):
-			out, p = append(out, ' '), p[3:]
-		default:
-			out, p = append(out, p[0]), p[1:]
-		}
-	}
-	return out
+	return i
 }

@@ -3,6 +3,7 @@ package shell
 import (
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,8 +32,15 @@ func TestEdit(t *testing.T) {
 		{[]rune{keySwap}, "scale web 字漢|"},
 		{[]rune{keyHome, keySwap, keyBackspace}, "|scale web 漢字"},
 		{[]rune{keyEnd, keyDelete, keyDeleteOrLeave, keyRight}, "scale web 漢字|"},
+		{[]rune{'e', 0x301, 'x', keyLeft, keyLeft, keyLeft}, "scale web 漢|字e\u0301x"},
+		{[]rune{'e', 0x301, 'x', keyBackspace, keyBackspace}, "scale web 漢字|"},
+		{[]rune{'e', 0x301, 'x', keySwap}, "scale web 漢字xe\u0301|"},
+		{[]rune{'👩', joiner, '💻', 'x', keyLeft, keyLeft, keyDelete}, "scale web 漢字|x"},
+		{[]rune{'👍', 0x1f3fd, keyLeft, 'x'}, "scale web 漢字x|👍🏽"},
+		{[]rune{keyHome, 0x301, joiner, keyRight, joiner, 0xfe0f}, "s|cale web 漢字"},
+		{slices.Concat([]rune{keyCutStart, 'a'}, slices.Repeat([]rune{0x301}, 2*maxMarks), []rune{keyHome, keyDelete, 'b'}), "b|"},
 	} {
-		e := unpad("scale web 漢字", len("scale web 漢字"))
+		e := (&glyphs{}).unpad("scale web 漢字", len("scale web 漢字"))
 		var cut []rune
 		for _, key := range s.keys {
 			cut = e.apply(key, cut)
@@ -48,35 +56,56 @@ func TestEdit(t *testing.T) {
 // leaves the cursor there until the next one; a wide one that does not fit
 // goes to the next row.
 type screen struct {
-	rows   [][]rune // 0 for the second half of a wide rune
+	rows   [][]string // empty for the second half of a wide rune
 	x, y   int
 	width  int
 	parked bool // in the last column, which is written
+	glyphs glyphs
 }
 
-func (s *screen) cell(x, y int) *rune {
+func (s *screen) cell(x, y int) *string {
 	for len(s.rows) <= y {
-		s.rows = append(s.rows, []rune(strings.Repeat(" ", s.width)))
+		s.rows = append(s.rows, slices.Repeat([]string{" "}, s.width))
 	}
 	return &s.rows[y][x]
 }
 
 func (s *screen) put(r rune) {
 	n := commands.Columns(string(r))
+	if n == 0 {
+		s.mark(r)
+		return
+	}
 	if s.parked || s.x+n > s.width {
 		s.x, s.y, s.parked = 0, s.y+1, false
 	}
-	*s.cell(s.x, s.y) = r
+	*s.cell(s.x, s.y) = string(r)
 	if n == 2 {
-		*s.cell(s.x+1, s.y) = 0
+		*s.cell(s.x+1, s.y) = ""
 	}
 	if s.x += n; s.x >= s.width {
 		s.x, s.parked = s.width-1, true
 	}
 }
 
+// mark is a rune without a column: it joins the one before it. What terminals
+// do not agree about must not come.
+func (s *screen) mark(r rune) {
+	x := s.x - 1
+	if s.parked {
+		x = s.x
+	}
+	for x > 0 && *s.cell(x, s.y) == "" {
+		x--
+	}
+	if !isMark(r) || x < 0 {
+		r = '!'
+	}
+	*s.cell(max(x, 0), s.y) += string(r)
+}
+
 func (s *screen) Write(p []byte) (int, error) {
-	for text := asShown(p); len(text) > 0; {
+	for text := s.glyphs.asShown(p); len(text) > 0; {
 		r, n := utf8.DecodeRune(text)
 		text = text[n:]
 		switch r {
@@ -109,7 +138,7 @@ func (s *screen) escape(text []byte) (rest []byte) {
 		s.x = max(s.x-n, 0)
 	case 'K':
 		for x := s.x; x < s.width; x++ {
-			*s.cell(x, s.y) = ' '
+			*s.cell(x, s.y) = " "
 		}
 	}
 	return text[end+1:]
@@ -119,7 +148,7 @@ func (s *screen) escape(text []byte) (rest []byte) {
 func (s *screen) text() (text string, x, y int) {
 	var b strings.Builder
 	for _, row := range s.rows {
-		b.WriteString(strings.TrimRight(strings.ReplaceAll(string(row), "\x00", ""), " ") + "\n")
+		b.WriteString(strings.TrimRight(strings.Join(row, ""), " ") + "\n")
 	}
 	return strings.TrimRight(b.String(), "\n"), s.x, s.y
 }
@@ -147,9 +176,9 @@ func typeAll(keys []rune, width int) (*screen, edited) {
 	var e edited
 	var cut []rune
 	x.AutoCompleteCallback = func(line string, pos int, key rune) (string, int, bool) {
-		e = unpad(line, pos)
+		e = k.glyphs.unpad(line, pos)
 		cut = e.apply(key, cut)
-		line, pos = e.pad(2, width)
+		line, pos = k.glyphs.pad(&e, 2, width)
 		return line, pos, true
 	}
 	_, _ = x.ReadLine()
@@ -159,7 +188,7 @@ func typeAll(keys []rune, width int) (*screen, edited) {
 // Whatever is typed, a person sees the line as it is and the cursor where it
 // is: as if the line had been typed at once and the cursor moved there.
 func TestScreenShowsTheLine(t *testing.T) {
-	alphabet := []rune("ab 漢字é😀")
+	alphabet := []rune("ab 漢字é😀\u0301\u0323👩\u200d\ufe0f👍🏽❤")
 	keys := []rune{keyLeft, keyRight, keyWordLeft, keyWordRight, keyHome, keyEnd, keyBackspace, keyDelete, keyWordBack, keyWordAhead, keyCutEnd, keyCutStart, keyYank, keySwap}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
@@ -174,7 +203,7 @@ func TestScreenShowsTheLine(t *testing.T) {
 		width := 5 + rng.IntN(20)
 		s, e := typeAll(typed, width)
 		at := append([]rune(nil), e.text...)
-		for range len(e.text) - e.pos {
+		for i := e.pos; i < len(e.text); i = e.behind(i) {
 			at = append(at, keyLeft)
 		}
 		straight, _ := typeAll(at, width)
@@ -183,20 +212,30 @@ func TestScreenShowsTheLine(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || x != wantX || y != wantY {
 			t.Fatalf("%s at %d columns: cursor %d,%d, want %d,%d\n%s", shown(string(typed)), width, x, y, wantX, wantY, diff)
 		}
-		if flat := strings.ReplaceAll(strings.ReplaceAll(got, "\n", ""), " ", ""); flat != ">"+strings.ReplaceAll(string(e.text), " ", "") {
+		if flat := strings.ReplaceAll(strings.ReplaceAll(got, "\n", ""), " ", ""); flat != ">"+strings.ReplaceAll(asSeen(e.text), " ", "") {
 			t.Fatalf("%q is shown as %q", string(e.text), got)
 		}
 	}
+}
+
+// asSeen is a line without what is not shown.
+func asSeen(text []rune) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i = glyphEnd(text, i) {
+		b.WriteString(visible(text[i:glyphEnd(text, i)]))
+	}
+	return b.String()
 }
 
 func TestPad(t *testing.T) {
 	for _, tt := range []struct {
 		text        string
 		width, want int
-	}{{"abc", 80, 3}, {"漢字", 80, 4}, {"a漢", 4, 4}, {"aa漢", 4, 4}, {"", 1, 0}, {"漢", 1, 2}} {
+	}{{"abc", 80, 3}, {"漢字", 80, 4}, {"a漢", 4, 4}, {"aa漢", 4, 4}, {"", 1, 0}, {"漢", 1, 2}, {"e\u0301", 80, 1}, {"👩\u200d💻", 80, 4}, {"👍🏽", 80, 2}, {"\u0301a", 80, 2}, {"\U00100000", 80, 1}} {
 		e := edited{text: []rune(tt.text), pos: len([]rune(tt.text))}
-		line, pos := e.pad(2, tt.width)
-		back := unpad(line, pos)
+		var g glyphs
+		line, pos := g.pad(&e, 2, tt.width)
+		back := g.unpad(line, pos)
 		if n := utf8.RuneCountInString(line); n != tt.want || pos != len(line) || string(back.text) != tt.text || back.pos != e.pos {
 			t.Errorf("%q at %d: %d columns, %q", tt.text, tt.width, n, string(back.text))
 		}

@@ -1,7 +1,6 @@
 package shell
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,14 +12,14 @@ import (
 	"time"
 
 	"github.com/norestart/norestart/internal/durable"
+	"github.com/norestart/norestart/internal/users"
 )
 
 const (
-	maxHistory  = 500
-	maxQuery    = 200                    // runes that are searched for
-	maxRecall   = 16 << 20               // bytes of a file of history that are read
-	lookWithin  = 200 * time.Millisecond // the wait for words that complete a line
-	historyLock = time.Second
+	maxHistory = 500
+	maxQuery   = 200                    // runes that are searched for
+	maxRecall  = 16 << 20               // bytes of a file of history that are read
+	lookWithin = 200 * time.Millisecond // the wait for words that complete a line
 )
 
 // histories are the lines that each user typed. With a directory they outlive
@@ -42,23 +41,10 @@ func (h *histories) of(user string) *history {
 	if h.byUser[user] == nil {
 		h.byUser[user] = &history{complain: h.complain}
 		if h.dir != "" {
-			h.byUser[user].file = filepath.Join(h.dir, fileName(user))
+			h.byUser[user].file = users.HistoryFile(h.dir, user)
 		}
 	}
 	return h.byUser[user]
-}
-
-// fileName makes a name of letters that mean nothing to a file system.
-func fileName(user string) string {
-	var b strings.Builder
-	for _, c := range []byte(user) {
-		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02x", c)
-		}
-	}
-	return b.String()
 }
 
 // history is the lines of one user, whose sessions share it.
@@ -118,12 +104,16 @@ func (h *history) doubt(err error) {
 	}
 }
 
-// refresh reads the file if it is another than was seen last.
+// refresh reads the file if it is another than was seen last. One that has gone
+// takes its lines along: they may be those of a former user of that name.
 func (h *history) refresh() error {
 	if h.file == "" {
 		return nil
 	}
 	info, err := os.Stat(h.file)
+	if errors.Is(err, fs.ErrNotExist) && h.seen != nil {
+		h.lines, h.seen = nil, nil
+	}
 	if err != nil || h.seen != nil && os.SameFile(info, h.seen) && info.Size() == h.seen.Size() && info.ModTime().Equal(h.seen.ModTime()) {
 		return nil // none yet, or the one that was read
 	}
@@ -157,9 +147,7 @@ func (h *history) store(line string) error {
 	if err := os.Mkdir(filepath.Dir(h.file), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), historyLock)
-	defer cancel()
-	lock, err := durable.Acquire(ctx, filepath.Join(filepath.Dir(h.file), ".lock"))
+	lock, err := users.LockHistory(filepath.Dir(h.file))
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,8 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"unicode"
 	"unicode/utf8"
-
-	"github.com/norestart/norestart/commands"
 )
 
 const (
@@ -97,12 +96,12 @@ func (g *guard) control(b byte, out []byte) []byte {
 
 // rune passes whole runes on. What is not UTF-8 is dropped, and so is what
 // x/term takes for an error (U+FFFD) or would echo raw (C1), what we mean keys
-// by, and what takes no column: nobody would see it in a command.
+// by, and what has no column and is no mark: nobody would see it in a command.
 func (g *guard) rune(b byte, out []byte) []byte {
 	g.text = append(g.text, b)
 	for len(g.text) > 0 && utf8.FullRune(g.text) {
 		r, n := utf8.DecodeRune(g.text)
-		if r != utf8.RuneError && (r < 0x80 || r > 0x9f) && !isKey(r) && commands.Columns(string(r)) > 0 {
+		if r != utf8.RuneError && (r < 0x80 || r > 0x9f) && !isKey(r) && !isStandIn(r) && (r == joiner || !unicode.Is(unicode.Cf, r)) {
 			out = append(out, g.text[:n]...)
 		}
 		g.text = append(g.text[:0], g.text[n:]...)

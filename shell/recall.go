@@ -82,17 +82,18 @@ func (r *recall) find(h *history, e *edited, at int) {
 			r.at, r.failed = at, false
 			e.text = []rune(line)
 			e.pos = len([]rune(line[:i]))
+			e.settle()
 			return
 		}
 	}
 	r.failed = len(r.query) > 0
 }
 
-func (r *recall) prompt() string {
+func (r *recall) prompt(g *glyphs) string {
 	what := "history"
 	if r.failed {
 		what = "not in the history"
 	}
-	query, _ := (&edited{text: r.query}).pad(0, 0) // x/term counts it, too
+	query, _ := g.pad(&edited{text: r.query}, 0, 0) // x/term counts it, too
 	return "(" + what + ": " + query + ") "
 }

@@ -29,7 +29,8 @@ type terminal struct {
 	raw  io.Writer // the client's terminal as it is
 	hist *history
 
-	typed atomic.Bool // a Ctrl-C that nothing shows yet
+	typed  atomic.Bool // a Ctrl-C that nothing shows yet
+	glyphs glyphs
 
 	open   sync.Mutex      // held while a line is read; protects what follows
 	ctx    context.Context // of that line
@@ -101,6 +102,7 @@ func (t *terminal) readLine(ctx context.Context, prompt string, ask bool) (strin
 	defer t.open.Unlock()
 	t.ctx, t.prompt, t.asking = ctx, prompt, ask
 	t.recall, t.left = recall{at: -1}, false
+	t.glyphs.reset()
 	edit := t.editor()
 	edit.SetPrompt(prompt)
 	size := t.ch.window()
@@ -115,7 +117,7 @@ func (t *terminal) readLine(ctx context.Context, prompt string, ask bool) (strin
 	if interrupted {
 		return "", errInterrupted
 	}
-	return string(unpad(line, 0).text), nil
+	return string(t.glyphs.unpad(line, 0).text), nil
 }
 
 // ask asks a question of the running command. Ctrl-C there is one for the
@@ -147,7 +149,7 @@ func (t *terminal) showInterrupt() {
 type tty struct{ *terminal }
 
 func (t tty) Write(p []byte) (int, error) {
-	if _, err := t.raw.Write(asShown(p)); err != nil {
+	if _, err := t.raw.Write(t.glyphs.asShown(p)); err != nil {
 		return 0, err
 	}
 	return len(p), nil

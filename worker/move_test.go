@@ -85,23 +85,6 @@ func (k *kept) text() (request, want string) {
 	return head + body, fmt.Sprintf("/%d %s", k.n, body)
 }
 
-func (k *kept) read(want string) error {
-	resp, err := http.ReadResponse(k.in, nil)
-	if err != nil {
-		return err
-	}
-	body, err := io.ReadAll(resp.Body)
-	switch {
-	case err != nil:
-		return err
-	case string(body) != want:
-		return fmt.Errorf("status %d, body %.40q, want %.40q", resp.StatusCode, body, want)
-	case resp.Close:
-		return errCloses
-	}
-	return nil
-}
-
 // ask sends one to four requests in one to three writes, and reads the answers.
 func (k *kept) ask() error {
 	var all bytes.Buffer
@@ -121,7 +104,7 @@ func (k *kept) ask() error {
 		return err
 	}
 	for i, want := range wants {
-		if err := k.read(want); err != nil {
+		if err := readAnswer(k.in, want); err != nil {
 			return fmt.Errorf("answer %d of %d: %w", i+1, len(wants), err)
 		}
 	}
@@ -288,7 +271,7 @@ func (k *kept) last() error {
 		if _, err := fmt.Fprintf(k.conn, "GET /%d HTTP/1.1\r\nHost: test\r\n\r\n", k.n); err != nil {
 			return err
 		}
-		err := k.read(fmt.Sprintf("/%d ", k.n))
+		err := readAnswer(k.in, fmt.Sprintf("/%d ", k.n))
 		if errors.Is(err, errCloses) {
 			return nil
 		}

@@ -113,9 +113,6 @@ func (c *crowd) converse(keepAlive bool) error {
 	}
 }
 
-// errCloses is the server's word that this answer is the connection's last.
-var errCloses = errors.New("the server closes")
-
 func question(conn net.Conn, in *bufio.Reader, keepAlive bool) error {
 	text := "GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 	if !keepAlive {
@@ -124,20 +121,7 @@ func question(conn net.Conn, in *bufio.Reader, keepAlive bool) error {
 	if _, err := io.WriteString(conn, text); err != nil {
 		return err
 	}
-	resp, err := http.ReadResponse(in, nil)
-	if err != nil {
-		return err
-	}
-	body, err := io.ReadAll(resp.Body)
-	switch {
-	case err != nil:
-		return err
-	case resp.StatusCode != http.StatusOK || string(body) != "hello":
-		return fmt.Errorf("status %d, body %q", resp.StatusCode, body)
-	case resp.Close:
-		return errCloses
-	}
-	return nil
+	return readAnswer(in, "hello")
 }
 
 // swap replaces the worker of a socket by the next one.

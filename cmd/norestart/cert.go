@@ -115,7 +115,7 @@ func (i *issuing) run(std streams, user string) error {
 	if err != nil {
 		return err
 	}
-	file, err := users.Read(filepath.Join(state, users.FileName), checkKey)
+	file, err := readUsers(state)
 	if err != nil {
 		return err
 	}

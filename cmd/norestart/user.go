@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -68,10 +69,23 @@ func (p *place) prepare() (string, error) {
 	return d.State, err
 }
 
+// users reads the users of a cluster that is there.
+func (p *place) users() (*users.File, error) {
+	state, err := p.state()
+	if err != nil {
+		return nil, err
+	}
+	return readUsers(state)
+}
+
+func readUsers(state string) (*users.File, error) { return users.Read(usersFile(state), checkKey) }
+
+func usersFile(state string) string { return filepath.Join(state, users.FileName) }
+
 // edit changes the users in a state directory. When it changes the first
 // administrator, the password that was made up is void, and its file goes.
 func edit(state, name string, change func(*users.File) error) error {
-	if err := users.Edit(filepath.Join(state, users.FileName), checkKey, change); err != nil {
+	if err := users.Edit(usersFile(state), checkKey, change); err != nil {
 		return err
 	}
 	if name != firstUser {
@@ -104,13 +118,12 @@ func passwd(std streams, p *place, name string) error {
 		return err
 	}
 	// Looked up before anybody types a password for nothing.
-	path := filepath.Join(state, users.FileName)
-	file, err := users.Read(path, checkKey)
+	file, err := readUsers(state)
 	if err != nil {
 		return err
 	}
 	if _, ok := file.Lookup(name); !ok {
-		return hint(fmt.Errorf("no user %s in %s", name, path), "norestart user add %s --role ROLE", name)
+		return hint(fmt.Errorf("no user %s in %s", name, usersFile(state)), "norestart user add %s --role ROLE", name)
 	}
 	h, err := hash(std)
 	if err != nil {
@@ -126,24 +139,49 @@ func passwd(std streams, p *place, name string) error {
 func delCommand(std streams) *cobra.Command {
 	var p place
 	cmd := &cobra.Command{
-		Use:                   "del NAME [--name CLUSTER | --dir DIR]",
-		Short:                 "Remove a user",
+		Use:   "del NAME [--name CLUSTER | --dir DIR]",
+		Short: "Remove a user",
+		Long: `Remove a user, and the lines that he typed at a prompt. His sessions end within
+a second.`,
 		Args:                  exact("NAME"),
 		DisableFlagsInUseLine: true,
-		RunE: func(_ *cobra.Command, args []string) error {
-			state, err := p.state()
-			if err != nil {
-				return err
-			}
-			if err := edit(state, args[0], func(f *users.File) error { return f.Remove(args[0]) }); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(std.out, "user %s removed\n", args[0])
-			return err
-		},
+		RunE:                  func(_ *cobra.Command, args []string) error { return del(std, &p, args[0]) },
 	}
 	p.flags(cmd)
 	return cmd
+}
+
+// del removes what made the user one first: from then on there is no way in,
+// whatever becomes of the rest.
+func del(std streams, p *place, name string) error {
+	state, err := p.state()
+	if err != nil {
+		return err
+	}
+	if err := edit(state, name, func(f *users.File) error { return f.Remove(name) }); err != nil {
+		return err
+	}
+	if err := users.ForgetHistory(filepath.Join(state, users.HistoryDir), name); err != nil {
+		return fmt.Errorf("user %s is removed, but not what he typed: %w", name, err)
+	}
+	warnOfCerts(std, state, name)
+	_, err = fmt.Fprintf(std.out, "user %s removed\n", name)
+	return err
+}
+
+// warnOfCerts tells of certificates that would be good for another user of the
+// same name.
+func warnOfCerts(std streams, state, name string) {
+	list, err := certs.List(state)
+	if err != nil {
+		fmt.Fprintf(std.err, "warning: certificates of %s: %v\n", name, err)
+	}
+	for _, c := range list {
+		if c.User == name && c.Revoked.IsZero() && time.Now().Before(c.Expires) {
+			fmt.Fprintf(std.err, "warning: a certificate of %s would let in who gets that name: norestart cert revoke --user %s\n", name, name)
+			return
+		}
+	}
 }
 
 const passwordHelp = `The password is asked for twice, without echo, when standard input is a

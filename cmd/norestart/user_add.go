@@ -86,6 +86,10 @@ func (a *addition) run(std streams) error {
 			return err
 		}
 	}
+	// Of one who was taken out of the file by hand it is still there.
+	if err := users.ForgetHistory(filepath.Join(state, users.HistoryDir), a.name); err != nil {
+		return fmt.Errorf("what a former user %s typed: %w; nothing was changed", a.name, err)
+	}
 	if err := edit(state, a.name, func(f *users.File) error { return f.Add(user) }); err != nil {
 		return err
 	}
@@ -122,13 +126,12 @@ func (a *addition) check() error {
 // vacant refuses a name that is taken before anybody types a password for
 // nothing.
 func (a *addition) vacant(state string) error {
-	path := filepath.Join(state, users.FileName)
-	file, err := users.Read(path, checkKey)
+	file, err := readUsers(state)
 	if err != nil {
 		return err
 	}
 	if _, ok := file.Lookup(a.name); ok {
-		return hint(fmt.Errorf("user %s exists already in %s", a.name, path), "norestart user passwd %s", a.name)
+		return hint(fmt.Errorf("user %s exists already in %s", a.name, usersFile(state)), "norestart user passwd %s", a.name)
 	}
 	return nil
 }

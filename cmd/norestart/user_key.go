@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strconv"
 	"text/tabwriter"
 
@@ -158,11 +157,7 @@ func keyListCommand(std streams) *cobra.Command {
 }
 
 func keyList(w io.Writer, p *place, name string, asJSON bool) error {
-	state, err := p.state()
-	if err != nil {
-		return err
-	}
-	file, err := users.Read(filepath.Join(state, users.FileName), checkKey)
+	file, err := p.users()
 	if err != nil {
 		return err
 	}

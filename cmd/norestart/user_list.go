@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -54,11 +53,7 @@ program brings along is not in the file.`,
 }
 
 func list(w io.Writer, p *place, asJSON bool) error {
-	state, err := p.state()
-	if err != nil {
-		return err
-	}
-	file, err := users.Read(filepath.Join(state, users.FileName), checkKey)
+	file, err := p.users()
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/tagged"
 )
 
 // stepClock steps the wall clock of the whole cluster. Nothing may come of it.
@@ -119,7 +121,7 @@ func (c *chaos) starveShell(ctx context.Context) error {
 // starve lets a process open nothing more for a while. What it is asked for
 // then may fail, but ends.
 func (c *chaos) starve(ctx context.Context, kind string, pid int, ssh bool) error {
-	if pid == 0 || !carries(pid, c.mark()) {
+	if pid == 0 || !tagged.Has(pid, c.mark()) {
 		return errGone
 	}
 	var was unix.Rlimit

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/tagged"
 )
 
 // shellWorker is the slot of the admin port.
@@ -59,7 +60,7 @@ func (c *chaos) pick(ctx context.Context, serving bool) (target, error) {
 		return target{}, errGone
 	}
 	t := all[c.random.IntN(len(all))]
-	if !carries(t.pid, c.mark()) {
+	if !tagged.Has(t.pid, c.mark()) {
 		return target{}, errGone
 	}
 	return t, nil
@@ -136,7 +137,7 @@ func (c *chaos) killShell(ctx context.Context) error {
 	if err != nil || w.PID == 0 || !c.watch.bears(shellWorker) {
 		return ctx.Err() // there is no primary or no shell just now
 	}
-	if !carries(w.PID, c.mark()) {
+	if !tagged.Has(w.PID, c.mark()) {
 		return errGone
 	}
 	c.stir(showsIn)
@@ -184,7 +185,7 @@ func (c *chaos) killThePrimary(kind string) {
 
 func (c *chaos) killBoth(ctx context.Context) error {
 	w, err := c.client.Worker(ctx, shellWorker)
-	if err != nil || w.PID == 0 || !carries(w.PID, c.mark()) || !c.watch.bears(shellWorker) {
+	if err != nil || w.PID == 0 || !tagged.Has(w.PID, c.mark()) || !c.watch.bears(shellWorker) {
 		return ctx.Err()
 	}
 	c.killThePrimary("kill-both")

@@ -16,6 +16,7 @@ import (
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/internal/tagged"
 )
 
 // diskSize is that of the disk with the state and the program: room for the
@@ -144,15 +145,15 @@ func (p *place) settle(s control.Status) error {
 func (p *place) remove() error {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		left, err := marked(p.mark())
+		left, err := tagged.All(p.mark())
 		if err != nil || len(left) == 0 {
 			break
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("still there: %v", left)
 		}
-		for _, pid := range left {
-			slay(pid, p.mark())
+		for _, process := range left {
+			tagged.Kill(process.PID, p.mark())
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -176,12 +177,12 @@ var known = []string{
 // left tells what a cluster that was stopped has left behind.
 func (p *place) left() []string {
 	var found []string
-	pids, err := marked(p.mark())
+	left, err := tagged.All(p.mark())
 	if err != nil {
 		found = append(found, err.Error())
 	}
-	for _, pid := range pids {
-		found = append(found, fmt.Sprintf("process %d: %s", pid, commandLine(pid)))
+	for _, process := range left {
+		found = append(found, "process "+process.String())
 	}
 	for _, address := range []string{p.web, p.admin} {
 		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {

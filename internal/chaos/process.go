@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,49 +20,6 @@ import (
 
 func procPath(pid int, name string) string {
 	return filepath.Join("/proc", strconv.Itoa(pid), name)
-}
-
-// marked lists the processes with that variable in their environment.
-func marked(variable string) ([]int, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, err
-	}
-	var found []int
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil && carries(pid, variable) {
-			found = append(found, pid)
-		}
-	}
-	return found, nil
-}
-
-func carries(pid int, variable string) bool {
-	env, err := os.ReadFile(procPath(pid, "environ"))
-	if err != nil { // it has gone
-		return false
-	}
-	return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(v []byte) bool { return string(v) == variable })
-}
-
-// slay kills a process, if the pid still means one of the cluster.
-func slay(pid int, variable string) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return // it has gone
-	}
-	defer unix.Close(fd)
-	if carries(pid, variable) {
-		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) // it has gone meanwhile
-	}
-}
-
-func commandLine(pid int) string {
-	text, err := os.ReadFile(procPath(pid, "cmdline"))
-	if err != nil {
-		return "?" // it has just gone
-	}
-	return strings.TrimSpace(string(bytes.ReplaceAll(text, []byte{0}, []byte{' '})))
 }
 
 // errGone is a process that ended before something could be done to it.

@@ -38,5 +38,10 @@
 // was started last. "ctl" on the PATH is norestart ctl in DIR; with
 // "ssh -F $SSH USER@cluster" a script logs in.
 //
+// A program is copied with "exec cp", never with testscript's own cp: that one
+// writes the file in the process of the tests, a child that another script starts
+// in this moment holds it open for writing, and whoever executes it is told "text
+// file busy" (golang/go#22315).
+//
 // Linux only, as the primary is.
 package e2e

@@ -4,95 +4,42 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/tagged"
 )
 
-// process is one of a script's processes.
-type process struct {
-	pid     int
-	cmdline string
-}
-
-func (p process) String() string { return fmt.Sprintf("%d: %s", p.pid, p.cmdline) }
-
-// processes lists those whose environment names the script's directory: every
-// process that the script started, and what those started, unless it took an
-// environment of its own. Zombies have none.
-func processes(work string) ([]process, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, err
-	}
-	var found []process
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if belongs(pid, work) {
-			found = append(found, process{pid, cmdline(pid)})
-		}
-	}
-	return found, nil
-}
-
-func belongs(pid int, work string) bool {
-	env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-	if err != nil { // it has gone, or is not ours to look at
-		return false
-	}
-	return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(v []byte) bool { return string(v) == "WORK="+work })
-}
-
-func cmdline(pid int) string {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-	if err != nil {
-		return "?" // it has just gone
-	}
-	return strings.TrimSpace(string(bytes.ReplaceAll(text, []byte{0}, []byte{' '})))
-}
+// tag is what every process of a script has in its environment, and what those
+// started, unless it took an environment of its own.
+func tag(work string) string { return "WORK=" + work }
 
 // clear kills what is left of a script and returns what that was. It looks
 // again until nothing is left: what a primary started meanwhile dies, too.
-func clear(work string) (left []process, err error) {
+func clear(work string) (left []tagged.Process, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err = poll(ctx, func() bool {
-		now, listErr := processes(work)
+		now, listErr := tagged.All(tag(work))
 		if listErr != nil {
 			return false
 		}
 		for _, p := range now {
-			if !slices.ContainsFunc(left, func(q process) bool { return q.pid == p.pid }) {
+			if !slices.ContainsFunc(left, func(q tagged.Process) bool { return q.PID == p.PID }) {
 				left = append(left, p)
 			}
-			kill(p.pid, work)
+			tagged.Kill(p.PID, tag(work))
 		}
 		return len(now) == 0
 	})
 	return left, err
-}
-
-// kill ends one process, if the pid still means the script's.
-func kill(pid int, work string) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return // it has gone
-	}
-	defer unix.Close(fd)
-	if belongs(pid, work) {
-		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) // it has gone meanwhile
-	}
 }
 
 // noOrphans waits until nothing of the script runs any more.
@@ -104,10 +51,10 @@ func noOrphans(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	var left []process
+	var left []tagged.Process
 	err := poll(ctx, func() bool {
 		var listErr error
-		left, listErr = processes(of(ts).work)
+		left, listErr = tagged.All(tag(of(ts).work))
 		return listErr == nil && len(left) == 0
 	})
 	if err != nil {
@@ -126,7 +73,7 @@ func sig(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no signal %q", args[0])
 	}
 	for _, pid := range pids(ts, args[1:]) {
-		if !belongs(pid, of(ts).work) {
+		if !tagged.Has(pid, tag(of(ts).work)) {
 			ts.Fatalf("process %d is none of the script's", pid)
 		}
 		ts.Check(unix.Kill(pid, number))

@@ -3,6 +3,8 @@ package e2e
 import (
 	"os/exec"
 	"testing"
+
+	"github.com/norestart/norestart/internal/tagged"
 )
 
 // TestClear: what carries the script's directory is found and killed, children
@@ -27,7 +29,7 @@ func TestClear(t *testing.T) {
 	if !alive(other.Process.Pid) {
 		t.Error("another's process was killed")
 	}
-	if left, err := processes(work); err != nil || len(left) > 0 {
+	if left, err := tagged.All(tag(work)); err != nil || len(left) > 0 {
 		t.Errorf("left over: %v, %v", left, err)
 	}
 	if _, err := clear(work + "-other"); err != nil {

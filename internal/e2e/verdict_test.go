@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/tagged"
 )
 
 // view is a cluster as it is seen from outside.
@@ -84,12 +85,12 @@ func (v *victim) strangers(now view) string {
 			known = append(known, i.PID)
 		}
 	}
-	all, err := processes(v.work)
+	all, err := tagged.All(tag(v.work))
 	if err != nil {
 		return err.Error()
 	}
 	for _, p := range all {
-		if !slices.Contains(known, p.pid) {
+		if !slices.Contains(known, p.PID) {
 			return fmt.Sprintf("process %v is nobody's", p)
 		}
 	}

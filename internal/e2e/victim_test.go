@@ -18,6 +18,7 @@ import (
 	"github.com/norestart/norestart/internal/fault"
 	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/internal/tagged"
 )
 
 // victim is a cluster whose primary is killed again and again.
@@ -250,7 +251,7 @@ func (v *victim) stop(t *testing.T) {
 	if code := v.primary.ProcessState.ExitCode(); code != 0 {
 		v.fatal(t, "the primary ended with %v", v.primary.ProcessState)
 	}
-	if left, err := processes(v.work); err != nil || len(left) > 0 {
+	if left, err := tagged.All(tag(v.work)); err != nil || len(left) > 0 {
 		v.fatal(t, "left after the stop: %v %v", left, err)
 	}
 	for _, name := range []string{ipc.WorkerSocket, ipc.CtlSocket} {
