@@ -132,14 +132,17 @@ func (c *Call) lastLine(ctx context.Context, w control.WorkerInfo) string {
 }
 
 // lastTrouble is the newest event that tells of a trouble of the cluster as a
-// whole, such as a full disk. Without an answer there is none: the status is
+// whole, such as a full disk, unless it is over. Without an answer there is none: the status is
 // what was asked for.
 func (c *Call) lastTrouble(ctx context.Context, now time.Time) string {
 	var last control.Event
 	_, err := answer(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, c.Primary.Events(ctx, control.EventQuery{Lines: lastEvents}, func(e control.Event) error {
-			if e.Kind == "cluster.trouble" || e.Kind == "pool.trouble" {
+			switch e.Kind {
+			case "cluster.trouble", "pool.trouble":
 				last = e
+			case "cluster.mended":
+				last = control.Event{}
 			}
 			return nil
 		})

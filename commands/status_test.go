@@ -69,6 +69,10 @@ func TestStatusTellsOfTheDisk(t *testing.T) {
 	if !strings.HasSuffix(got, "1m 0s ago: write down what runs: no space left on device. next: make room where the state directory is\n") {
 		t.Error(got)
 	}
+	f.happen = append(f.happen, control.Event{Time: time.Now(), Kind: "cluster.mended", Text: "what runs is written down again"})
+	if got := newSession(t, f).do(t.Context(), "status").Out; strings.Contains(got, "no space left") {
+		t.Errorf("it is over: %s", got)
+	}
 }
 
 // Many workers with a note do not push the first line off the screen.

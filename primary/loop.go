@@ -31,6 +31,7 @@ type loop struct {
 	saver    *saver
 	changed  bool // since the record was written
 	saving   bool // a write of the record is due
+	healing  healing
 	adopted  []adoptee
 	im       *image // what the image before this one left; nil after a start
 	jobs     []*job // in the order in which they began
@@ -56,6 +57,7 @@ func (l *loop) run(events <-chan event) {
 			e(l)
 		case <-tick.C:
 			l.checkBeats(time.Now())
+			l.heal(time.Now())
 		}
 		l.reconcile()
 	}
