@@ -103,9 +103,17 @@ func workerNote(w control.WorkerInfo, now time.Time) string {
 	case w.State == control.Draining:
 		return fmt.Sprintf("%s, pid %d, finishes what it has accepted", w.ID, w.PID)
 	case len(w.Outgoing) > 0 && !w.BuiltIn:
-		return fmt.Sprintf("%s: the old process, pid %d, generation %d, finishes what it has accepted. next: worker info %s", w.ID, w.Outgoing[0].PID, w.Outgoing[0].Generation, w.ID)
+		return fmt.Sprintf("%s: the old process, pid %d, generation %d, finishes what it has accepted%s. next: worker info %s", w.ID, w.Outgoing[0].PID, w.Outgoing[0].Generation, atMost(w.Outgoing[0], now), w.ID)
 	}
 	return ""
+}
+
+// atMost is how long a process that drains may still take.
+func atMost(p control.Process, now time.Time) string {
+	if p.Cut.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(", for %s at most", age(max(0, p.Cut.Sub(now))))
 }
 
 // lastEnd is how a worker's last process ended.

@@ -191,6 +191,9 @@ func (l *loop) drain(s *seat, a action) {
 		return
 	}
 	d := l.drainOf(s, r, a)
+	if r.cut = time.Now().Add(d.Deadline); d.Deadline == 0 {
+		r.cut = time.Time{}
+	}
 	m := outgoing{kind: ipc.TypeDrain, body: d}
 	if !d.Final {
 		l.bequeath(s, r, &m)
