@@ -11,6 +11,10 @@
 //	child     start a child that ignores TERM and has the worker's output
 //	lives     add a line to this file: worker, generation, incarnation
 //
+// The file "address" holds the address that it listens on, in the place of the
+// one of --listen. What the cache holds are files in disk/cache, which the
+// command "cache drop" removes.
+//
 // Handlers: "end" lets a worker end with status 0, "crash" with 9, "say"
 // writes its arguments as lines, "tally" a number of numbered ones.
 package main
@@ -19,9 +23,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/norestart/norestart"
+	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/shell"
 )
@@ -58,13 +64,16 @@ func main() {
 }
 
 func (o options) app() norestart.App {
+	if text, err := os.ReadFile("address"); err == nil {
+		o.listen = strings.TrimSpace(string(text))
+	}
 	app := norestart.App{Name: "faulty", Dir: o.dir, Pools: []norestart.Pool{{
 		Name: "web", Workers: o.workers, Listen: []string{"tcp://" + o.listen}, Run: serve,
 		Policy: control.Policy(o.policy), Share: o.share, User: o.user, MaxRestarts: o.maxRestarts, MaxSurge: o.maxSurge,
 		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, LameDuck: o.lameDuck, Canary: o.canary,
 	}}}
 	if o.hash != "" {
-		app.Shell = &shell.Config{Host: "127.0.0.1", Port: -1, PasswordHash: o.hash}
+		app.Shell = &shell.Config{Host: "127.0.0.1", Port: -1, PasswordHash: o.hash, Commands: []commands.Command{cacheDrop}}
 	}
 	return app
 }
