@@ -43,7 +43,7 @@ func (c *Call) statusPage(s control.Status, f findings, now time.Time) string {
 		fmt.Fprintf(&b, "job %s\n", describeJob(j, now))
 	}
 	for _, p := range s.Pools {
-		if p.LastFailure != "" {
+		if p.LastFailure != "" && !f.tells(p.LastFailure) {
 			fmt.Fprintf(&b, "%s: %s\n", Safe(p.Name), Safe(p.LastFailure))
 		}
 		if len(p.Differs) > 0 {

@@ -76,6 +76,20 @@ func TestStatusTellsOfTheDisk(t *testing.T) {
 	}
 }
 
+// What failed last is told until something succeeds.
+func TestStatusTellsOfAJobThatFailed(t *testing.T) {
+	f := hello()
+	f.happen = []control.Event{{Time: time.Now().Add(-time.Minute), Kind: "job.ended", Job: "5", Text: "job 5: reload: failed: port taken; nothing was changed"}}
+	got := newSession(t, f).do(t.Context(), "status").Out
+	if !strings.HasSuffix(got, "\n1m 0s ago: job 5: reload: failed: port taken; nothing was changed. next: job follow 5\n") {
+		t.Error(got)
+	}
+	f.happen = append(f.happen, control.Event{Time: time.Now(), Kind: "job.ended", Job: "6", Text: "job 6: reload: ok"})
+	if got := newSession(t, f).do(t.Context(), "status").Out; strings.Contains(got, "job 5") {
+		t.Errorf("it is over: %s", got)
+	}
+}
+
 // Many workers with a note do not push the first line off the screen.
 func TestStatusIsOneScreen(t *testing.T) {
 	f := hello()
