@@ -241,7 +241,8 @@ func (c *channel) interactive(sess *session) int {
 			fmt.Fprintln(t)
 			return commands.StatusOK
 		case err != nil:
-			continue // the session is over
+			fmt.Fprintln(t) // after what was typed; the session is over
+			continue
 		}
 		sess.remember(line)
 		t.tell("run", line)

@@ -16,7 +16,8 @@
 // command "cache drop" removes.
 //
 // Handlers: "end" lets a worker end with status 0, "crash" with 9, "say"
-// writes its arguments as lines, "tally" a number of numbered ones.
+// writes its arguments as lines, "tally" a number of numbered ones, "flood" as
+// many of a kilobyte at once.
 package main
 
 import (
@@ -36,6 +37,7 @@ type options struct {
 	dir, listen, admin, policy, share, hash, user string
 	workers, maxRestarts, maxSurge                int
 	lostAfter, drain, killAfter, canary, lameDuck time.Duration
+	idle, stall                                   time.Duration
 }
 
 func main() {
@@ -55,6 +57,8 @@ func main() {
 	flag.DurationVar(&o.killAfter, "kill-after", 0, "")
 	flag.DurationVar(&o.canary, "canary", 0, "")
 	flag.DurationVar(&o.lameDuck, "lame-duck", 200*time.Millisecond, "")
+	flag.DurationVar(&o.idle, "idle", 0, "")
+	flag.DurationVar(&o.stall, "stall", 0, "")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "error: faulty: unexpected argument", flag.Arg(0))
@@ -73,7 +77,10 @@ func (o options) app() norestart.App {
 		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, LameDuck: o.lameDuck, Canary: o.canary,
 	}}}
 	if o.hash != "" {
-		app.Shell = &shell.Config{Host: "127.0.0.1", Port: -1, PasswordHash: o.hash, Commands: []commands.Command{cacheDrop}}
+		app.Shell = &shell.Config{
+			Host: "127.0.0.1", Port: -1, PasswordHash: o.hash, IdleTimeout: o.idle, StallTimeout: o.stall,
+			Commands: []commands.Command{cacheDrop},
+		}
 	}
 	return app
 }
