@@ -40,8 +40,6 @@ type terminal struct {
 	held   bool            // an Enter that waits until a search is ended
 	left   bool            // Ctrl-D was typed at an empty line
 
-	completing atomic.Bool // somebody is looking for words
-
 	mu   sync.Mutex // protects term
 	term *term.Terminal
 }
