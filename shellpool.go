@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/norestart/norestart/certs"
@@ -46,6 +47,11 @@ func (app App) serveShell(ctx context.Context, w *worker.Worker) error {
 	if err := sandbox.NoExec(); err != nil {
 		host.Log("this shell worker may start programs: %v", err)
 	}
+	var keeping sync.WaitGroup
+	keep, stop := context.WithCancel(context.WithoutCancel(ctx)) // who is replaced and has sessions keeps it, too
+	keeping.Go(func() { certs.KeepHostKey(keep, w.StateDir(), host.Log) })
+	defer keeping.Wait()
+	defer stop()
 	if err := w.Ready(); err != nil {
 		return err
 	}

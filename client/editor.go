@@ -12,6 +12,7 @@ import (
 // editor edits lines at the terminal. There is one for the life of the process:
 // chzyer/readline leaves a goroutine behind that reads standard input.
 type editor struct {
+	adviser
 	keys    *keys
 	line    *readline.Instance
 	history *History
@@ -19,8 +20,10 @@ type editor struct {
 
 func newEditor(in *Input, out io.Writer, h *History) (*editor, error) {
 	e := &editor{keys: &keys{in: in, opened: make(chan struct{}, 1)}, history: h}
+	e.columns = func() int { return max(0, readline.GetScreenWidth()) }
 	var err error
 	e.line, err = readline.NewEx(&readline.Config{
+		AutoComplete: &e.adviser, FuncFilterInputRune: e.filter,
 		Stdin: e.keys, Stdout: out, Stderr: out,
 		DisableAutoSaveHistory: true, HistoryLimit: maxHistory, EOFPrompt: "\n", InterruptPrompt: "\n",
 	})

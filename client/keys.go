@@ -16,12 +16,15 @@ const (
 	nextLine  = 0x0e
 	prevLine  = 0x10
 
+	backSearch = 0x12
+	foreSearch = 0x13
+
 	maxEscape = 32
 )
 
 // edits are the control keys that chzyer/readline has a meaning for. Others it
 // would write into the line.
-const edits = "\x01\x02\x03\x04\x05\x06\x07\x08\x0b\x0c\x0e\x10\x12\x13\x14\x15\x17\x19\x7f"
+const edits = "\x01\x02\x03\x04\x05\x06\x07\x08\t\x0b\x0c\x0e\x10\x12\x13\x14\x15\x17\x19\x7f"
 
 // guard turns what a terminal sends into what chzyer/readline can be trusted
 // with. There NUL ends the input, an unfinished escape sequence is collected
@@ -32,6 +35,8 @@ type guard struct {
 	rune   []byte // an unfinished UTF-8 rune
 	afterR bool   // a LF belongs to the CR before it
 	delete bool   // the last key was Delete, which is the end of input on an empty line
+	lone   bool   // the byte came alone: it was typed, not pasted
+	search bool   // a search is under way, in which ? is a letter
 }
 
 // step takes one byte and returns what the editor may have; enter tells that it
@@ -43,7 +48,7 @@ func (g *guard) step(b byte) (out []byte, enter bool) {
 	case lineFeed:
 		return nil, false
 	case b == '\r' || b == '\n':
-		g.seq, g.rune, g.delete = nil, nil, false
+		g.seq, g.rune, g.delete, g.search = nil, nil, false, false
 		return []byte{'\r'}, true
 	case b == keyEscape:
 		g.seq, g.rune = []byte{b}, nil
@@ -58,6 +63,7 @@ func (g *guard) step(b byte) (out []byte, enter bool) {
 
 func (g *guard) control(b byte) []byte {
 	g.seq, g.rune, g.delete = nil, nil, false
+	g.search = b == backSearch || b == foreSearch
 	if b == keyInterrupt { // in a search it would only end the search
 		return []byte{leaveMode, keyInterrupt}
 	}
@@ -72,10 +78,13 @@ func (g *guard) control(b byte) []byte {
 // text passes whole runes on, but no C1 controls.
 func (g *guard) text(b byte) (out []byte) {
 	g.delete = false
+	if b == '?' && g.lone && !g.search && len(g.rune) == 0 {
+		return []byte(string(keyQuestion))
+	}
 	g.rune = append(g.rune, b)
 	for len(g.rune) > 0 && utf8.FullRune(g.rune) {
 		r, n := utf8.DecodeRune(g.rune)
-		if r != utf8.RuneError && (r < 0x80 || r > 0x9f) {
+		if r != utf8.RuneError && (r < 0x80 || r > 0x9f) && r != keyQuestion {
 			out = append(out, g.rune[:n]...)
 		}
 		g.rune = append(g.rune[:0], g.rune[n:]...)
@@ -85,7 +94,7 @@ func (g *guard) text(b byte) (out []byte) {
 
 // escape takes the next byte of a sequence (ECMA-48 §5.4).
 func (g *guard) escape(b byte) []byte {
-	g.seq = append(g.seq, b)
+	g.seq, g.search = append(g.seq, b), false
 	n := len(g.seq)
 	whole := n == 2 && b != '[' && b != 'O' || n == 3 && g.seq[1] == 'O' || n > 2 && g.seq[1] == '[' && b >= 0x40 && b <= 0x7e
 	if !whole {
@@ -176,6 +185,7 @@ func (k *keys) Read(p []byte) (int, error) {
 			return k.stop(ctx, p), nil
 		}
 		k.mu.Lock()
+		k.guard.lone = n == 1 && len(k.ahead) == 0
 		k.ahead = append(k.ahead, buf[:n]...)
 		k.mu.Unlock()
 	}

@@ -39,6 +39,33 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// A ? that is typed is a question; a pasted one, and one of a search, is a letter.
+func TestGuardQuestion(t *testing.T) {
+	for typed, want := range map[string]string{
+		"a?":                "a\ufdd0",
+		"\x12a?":            "\x12a?",
+		"\x12a\x07?":        "\x12a\x07\ufdd0",
+		"\x12\x1b[A?":       "\x12\x10\ufdd0",
+		"\xe2?":             "?",
+		string(keyQuestion): "",
+		"a\tb":              "a\tb",
+		"\x12a\r":           "\x12a\r",
+	} {
+		g := guard{lone: true}
+		var out []byte
+		for i := range len(typed) {
+			got, _ := g.step(typed[i])
+			out = append(out, got...)
+		}
+		if diff := cmp.Diff(want, string(out)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", typed, diff)
+		}
+	}
+	if diff := cmp.Diff("a?", pass("a?")); diff != "" {
+		t.Errorf("pasted (-want +got):\n%s", diff)
+	}
+}
+
 // FuzzGuard: whatever is typed, the editor gets valid text, no NUL, and no
 // escape sequence that it would not end.
 func FuzzGuard(f *testing.F) {

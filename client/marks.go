@@ -15,6 +15,7 @@ const (
 	markEnd      = "end"      // TLS: the command has ended, with this status
 	markPlace    = "place"    // the output is here
 	markJob      = "job"      // the command follows this job
+	markInsert   = "insert"   // TLS: the answer to an enquiry
 	markBye      = "bye"      // TLS: the session has ended on purpose, with this status
 )
 

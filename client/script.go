@@ -67,7 +67,9 @@ func (s *Script) read(ctx context.Context, _, _ string, answer bool) (string, er
 	return s.next(ctx, answer)
 }
 
-func (s *Script) keep(string)     {}
+func (s *Script) keep(string)                                                        {}
+func (s *Script) advised(func(kind string, columns int, line string) (string, bool)) {}
+
 func (s *Script) show() io.Writer { return s.out }
 
 // stopped is the error of a script that ended with a command that failed.

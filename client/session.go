@@ -3,7 +3,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +27,7 @@ type LineSession struct {
 	Interrupts <-chan struct{}
 
 	source  source
-	conn    *tls.Conn
+	conn    io.ReadWriter
 	release func()
 
 	running progress
@@ -43,6 +42,8 @@ type source interface {
 	read(ctx context.Context, prompt, kept string, answer bool) (string, error)
 	keep(line string)
 	show() io.Writer // writes while a line is read
+	// advised names who completes lines; nil: nobody.
+	advised(ask func(kind string, columns int, line string) (insert string, ok bool))
 }
 
 // errNoLogin is a connection that ended while the password was typed. Who has
@@ -128,7 +129,7 @@ func (s *LineSession) converse(ctx context.Context) error {
 	var wg sync.WaitGroup
 	var broken error
 	wg.Go(func() { broken = s.receive(receiving, heard) })
-	t := &talk{LineSession: s, heard: heard}
+	t := &talk{LineSession: s, heard: heard, advice: make(chan string, 1)}
 	err := t.run(ctx)
 	stop()
 	s.release()
@@ -171,7 +172,9 @@ func (s *LineSession) receive(ctx context.Context, heard chan<- word) error {
 type talk struct {
 	*LineSession
 	heard     <-chan word
-	asked     bool // for the password
+	advice    chan string // 1 slot: what the server said to an enquiry
+	enquiries int         // of the editor's goroutine
+	asked     bool        // for the password
 	passwords int
 	loggedIn  bool
 }
@@ -253,6 +256,8 @@ func (t *talk) command(ctx context.Context, prompt string) error {
 	}
 	for {
 		line, err := t.listen(ctx, func(ctx context.Context) (string, error) {
+			t.source.advised(func(kind string, columns int, line string) (string, bool) { return t.enquire(ctx, kind, columns, line) })
+			defer t.source.advised(nil)
 			return t.source.read(ctx, prompt, t.kept, false)
 		})
 		t.kept = ""
@@ -344,6 +349,8 @@ func (t *talk) aside(w word, ok bool) error {
 	case w.text != nil:
 		_, err := t.source.show().Write(w.text)
 		return err
+	case w.kind == markInsert:
+		t.advise(w.value)
 	case w.kind == markBye:
 		return t.take(context.Background(), w)
 	}

@@ -58,7 +58,9 @@ func (c *Call) Confirm(what string) error {
 
 func (c *Call) canConfirm() error {
 	if c.Mode != Interactive {
-		return Usagef("%s needs --yes when it cannot ask", c.Args[0])
+		err := Usagef("%s needs --yes when it cannot ask", c.Args[0])
+		err.Hint = c.Args[0] + " --yes"
+		return err
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,8 +17,8 @@ const (
 	// slowStart is how long a worker may take to become ready before a word
 	// about it helps.
 	slowStart = 5 * time.Second
-	// lately is how old an event may be that is worth a line of the status.
-	lately     = 10 * time.Minute
+	// recently is how old an event may be that is worth a line of the status.
+	recently   = 10 * time.Minute
 	lastEvents = 200
 	// shutOutWithin is how long the admin port may take to say whom it refuses.
 	shutOutWithin = time.Second
@@ -33,6 +34,13 @@ type findings struct {
 // note is one thing that is worth a line, and the line that a worker wrote
 // about it.
 type note struct{ text, quote string }
+
+// tells reports whether there is a note about the worker that a failure begins
+// with: it says the same, and what to do.
+func (f findings) tells(failure string) bool {
+	id, _, _ := strings.Cut(failure, " ")
+	return slices.ContainsFunc(f.notes, func(n note) bool { return strings.HasPrefix(n.text, id+" ") })
+}
 
 // look asks for the workers and the last events, for a person wants to know
 // why. Programs have the commands that show those.
@@ -62,9 +70,7 @@ func (c *Call) look(ctx context.Context, s control.Status, now time.Time) (findi
 	}
 	f.trouble = trouble(s, done)
 	f.notes = append(f.notes, c.shutOut(ctx, s, now)...)
-	if last := c.lastTrouble(ctx, now); last != "" {
-		f.notes = append(f.notes, note{text: last})
-	}
+	f.notes = append(f.notes, c.lately(ctx, now)...)
 	return f, nil
 }
 
@@ -103,9 +109,17 @@ func workerNote(w control.WorkerInfo, now time.Time) string {
 	case w.State == control.Draining:
 		return fmt.Sprintf("%s, pid %d, finishes what it has accepted", w.ID, w.PID)
 	case len(w.Outgoing) > 0 && !w.BuiltIn:
-		return fmt.Sprintf("%s: the old process, pid %d, generation %d, finishes what it has accepted. next: worker info %s", w.ID, w.Outgoing[0].PID, w.Outgoing[0].Generation, w.ID)
+		return fmt.Sprintf("%s: the old process, pid %d, generation %d, finishes what it has accepted%s. next: worker info %s", w.ID, w.Outgoing[0].PID, w.Outgoing[0].Generation, atMost(w.Outgoing[0], now), w.ID)
 	}
 	return ""
+}
+
+// atMost is how long a process that drains may still take.
+func atMost(p control.Process, now time.Time) string {
+	if p.Cut.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(", for %s at most", age(max(0, p.Cut.Sub(now))))
 }
 
 // lastEnd is how a worker's last process ended.
@@ -131,23 +145,37 @@ func (c *Call) lastLine(ctx context.Context, w control.WorkerInfo) string {
 	return clip(detail.Lines[len(detail.Lines)-1], maxNote)
 }
 
-// lastTrouble is the newest event that tells of a trouble of the cluster as a
-// whole, such as a full disk. Without an answer there is none: the status is
-// what was asked for.
-func (c *Call) lastTrouble(ctx context.Context, now time.Time) string {
-	var last control.Event
+// lately tells of the newest events that are worth a line: a trouble of the cluster
+// as a whole, such as a full disk, and a job that failed, unless they are over.
+// Without an answer there are none: the status is what was asked for.
+func (c *Call) lately(ctx context.Context, now time.Time) []note {
+	var trouble, failed control.Event
 	_, err := answer(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, c.Primary.Events(ctx, control.EventQuery{Lines: lastEvents}, func(e control.Event) error {
-			if e.Kind == "cluster.trouble" || e.Kind == "pool.trouble" {
-				last = e
+			switch e.Kind {
+			case "cluster.trouble", "pool.trouble":
+				trouble = e
+			case "cluster.mended":
+				trouble = control.Event{}
+			case "job.ended":
+				if failed = (control.Event{}); strings.Contains(e.Text, ": failed: ") {
+					failed = e
+				}
 			}
 			return nil
 		})
 	})
-	if err != nil || last.Time.IsZero() || now.Sub(last.Time) > lately {
-		return ""
+	if err != nil {
+		return nil
 	}
-	return fmt.Sprintf("%s ago: %s. next: %s", age(now.Sub(last.Time)), last.Text, cure(last.Text))
+	var notes []note
+	if failed.Job != "" && now.Sub(failed.Time) <= recently {
+		notes = append(notes, note{text: fmt.Sprintf("%s ago: %s. next: job follow %s", age(now.Sub(failed.Time)), failed.Text, failed.Job)})
+	}
+	if !trouble.Time.IsZero() && now.Sub(trouble.Time) <= recently {
+		notes = append(notes, note{text: fmt.Sprintf("%s ago: %s. next: %s", age(now.Sub(trouble.Time)), trouble.Text, cure(trouble.Text))})
+	}
+	return notes
 }
 
 // cure is what to do about a trouble.

@@ -132,14 +132,24 @@ func (c *Call) helpOn(commands []*Command) error {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "%s\n  %s\n", usageLine(command), strings.TrimSpace(fmt.Sprintf("%s (role %s)", command.Summary, command.Role)))
+		b.WriteString(c.paragraph("", usageLine(command)))
+		b.WriteString(c.paragraph("  ", strings.TrimSpace(fmt.Sprintf("%s (role %s)", command.Summary, command.Role))))
 		b.WriteString(layOut(flagRows(command), c.Width))
 		for line := range strings.Lines(command.Help) {
-			fmt.Fprintf(&b, "  %s\n", strings.TrimSuffix(line, "\n"))
+			b.WriteString(c.paragraph("  ", strings.TrimSuffix(line, "\n")))
 		}
 	}
 	_, err := c.Out.Write([]byte(b.String()))
 	return err
+}
+
+// paragraph is a line of text, in several where it does not fit.
+func (c *Call) paragraph(indent, line string) string {
+	lines := []string{line}
+	if c.Width > 0 && Columns(indent+line) > c.Width {
+		lines = wrapWords(line, max(c.Width-len(indent), leastText))
+	}
+	return indent + strings.Join(lines, "\n"+indent) + "\n"
 }
 
 // synopsis is a command with its arguments.

@@ -43,11 +43,11 @@ func (c *Call) statusPage(s control.Status, f findings, now time.Time) string {
 		fmt.Fprintf(&b, "job %s\n", describeJob(j, now))
 	}
 	for _, p := range s.Pools {
-		if p.LastFailure != "" {
+		if p.LastFailure != "" && !f.tells(p.LastFailure) {
 			fmt.Fprintf(&b, "%s: %s\n", Safe(p.Name), Safe(p.LastFailure))
 		}
 		if len(p.Differs) > 0 {
-			fmt.Fprintf(&b, "%s: configuration differs, %s: reload\n", Safe(p.Name), Safe(strings.Join(p.Differs, ", ")))
+			fmt.Fprintf(&b, "%s: configuration differs, %s: %s\n", Safe(p.Name), Safe(strings.Join(p.Differs, ", ")), reloads(p))
 		}
 	}
 	for _, note := range f.notes {
@@ -57,6 +57,15 @@ func (c *Call) statusPage(s control.Status, f findings, now time.Time) string {
 		}
 	}
 	return b.String()
+}
+
+// reloads is the command that brings a pool up to date: "reload" alone leaves the
+// built-in ones as they are.
+func reloads(p control.PoolStatus) string {
+	if p.BuiltIn {
+		return "reload " + p.Name
+	}
+	return "reload"
 }
 
 func (c *Call) wellness(s control.Status, trouble []string) string {

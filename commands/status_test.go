@@ -46,12 +46,13 @@ func TestWorkerNote(t *testing.T) {
 	end := &control.Exit{Time: now.Add(-5 * time.Second), Code: 3, Uptime: time.Second}
 	for want, w := range map[string]control.WorkerInfo{
 		"": {ID: "web/1", State: control.Ready},
-		`web/1 is dead: exit status 3 after 1s, 5s ago. next: log --worker web/1, then worker revive web/1`:   {ID: "web/1", State: control.Dead, LastExit: end},
-		`web/1 ends again and again, restarts: 4: exit status 3 after 1s, 5s ago. next: log --worker web/1`:   {ID: "web/1", State: control.Backoff, Restarts: 4, LastExit: end},
-		"web/1 is stopped by wish. next: worker revive web/1":                                                 {ID: "web/1", State: control.Stopped},
-		"web/1, pid 7, does not answer. next: it is replaced by itself, or worker restart web/1":              {ID: "web/1", PID: 7, State: control.Ready, Silent: true},
-		"web/1 has been starting for 1m 0s and is not ready. next: log --worker web/1":                        {ID: "web/1", State: control.Starting, Up: time.Minute},
-		"web/1: the old process, pid 5, generation 2, finishes what it has accepted. next: worker info web/1": {ID: "web/1", State: control.Ready, Outgoing: []control.Process{{PID: 5, Generation: 2}}},
+		`web/1 is dead: exit status 3 after 1s, 5s ago. next: log --worker web/1, then worker revive web/1`:                   {ID: "web/1", State: control.Dead, LastExit: end},
+		`web/1 ends again and again, restarts: 4: exit status 3 after 1s, 5s ago. next: log --worker web/1`:                   {ID: "web/1", State: control.Backoff, Restarts: 4, LastExit: end},
+		"web/1 is stopped by wish. next: worker revive web/1":                                                                 {ID: "web/1", State: control.Stopped},
+		"web/1, pid 7, does not answer. next: it is replaced by itself, or worker restart web/1":                              {ID: "web/1", PID: 7, State: control.Ready, Silent: true},
+		"web/1 has been starting for 1m 0s and is not ready. next: log --worker web/1":                                        {ID: "web/1", State: control.Starting, Up: time.Minute},
+		"web/1: the old process, pid 5, generation 2, finishes what it has accepted. next: worker info web/1":                 {ID: "web/1", State: control.Ready, Outgoing: []control.Process{{PID: 5, Generation: 2}}},
+		"web/1: the old process, pid 5, generation 2, finishes what it has accepted, for 8s at most. next: worker info web/1": {ID: "web/1", State: control.Ready, Outgoing: []control.Process{{PID: 5, Generation: 2, Cut: now.Add(8 * time.Second)}}},
 	} {
 		if diff := cmp.Diff(want, workerNote(w, now)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
@@ -68,6 +69,24 @@ func TestStatusTellsOfTheDisk(t *testing.T) {
 	got := newSession(t, f).do(t.Context(), "status").Out
 	if !strings.HasSuffix(got, "1m 0s ago: write down what runs: no space left on device. next: make room where the state directory is\n") {
 		t.Error(got)
+	}
+	f.happen = append(f.happen, control.Event{Time: time.Now(), Kind: "cluster.mended", Text: "what runs is written down again"})
+	if got := newSession(t, f).do(t.Context(), "status").Out; strings.Contains(got, "no space left") {
+		t.Errorf("it is over: %s", got)
+	}
+}
+
+// What failed last is told until something succeeds.
+func TestStatusTellsOfAJobThatFailed(t *testing.T) {
+	f := hello()
+	f.happen = []control.Event{{Time: time.Now().Add(-time.Minute), Kind: "job.ended", Job: "5", Text: "job 5: reload: failed: port taken; nothing was changed"}}
+	got := newSession(t, f).do(t.Context(), "status").Out
+	if !strings.HasSuffix(got, "\n1m 0s ago: job 5: reload: failed: port taken; nothing was changed. next: job follow 5\n") {
+		t.Error(got)
+	}
+	f.happen = append(f.happen, control.Event{Time: time.Now(), Kind: "job.ended", Job: "6", Text: "job 6: reload: ok"})
+	if got := newSession(t, f).do(t.Context(), "status").Out; strings.Contains(got, "job 5") {
+		t.Errorf("it is over: %s", got)
 	}
 }
 

@@ -55,6 +55,7 @@ func (c *Call) worker(ctx context.Context, id string) (control.WorkerDetail, err
 // are always there, so that the first lines stay what they are.
 func (c *Call) detailPage(w control.WorkerDetail) string {
 	var b strings.Builder
+	now := time.Now()
 	line := func(key, value string) { fmt.Fprintf(&b, "%s: %s\n", key, Safe(value)) }
 	line("id", w.ID)
 	line("pid", number(w.PID))
@@ -68,10 +69,10 @@ func (c *Call) detailPage(w control.WorkerDetail) string {
 	line("requests", strconv.FormatInt(w.Requests, 10))
 	line("hijacked", strconv.Itoa(w.Hijacked))
 	if w.Successor != nil {
-		line("successor", describeProcess(*w.Successor))
+		line("successor", describeProcess(*w.Successor, now))
 	}
 	for _, p := range w.Outgoing {
-		line("outgoing", describeProcess(p))
+		line("outgoing", describeProcess(p, now))
 	}
 	line("exits", strconv.Itoa(len(w.Exits)))
 	for _, e := range w.Exits {
@@ -85,8 +86,12 @@ func (c *Call) detailPage(w control.WorkerDetail) string {
 	return b.String()
 }
 
-func describeProcess(p control.Process) string {
-	return fmt.Sprintf("pid %d generation %d %s", p.PID, p.Generation, p.State)
+func describeProcess(p control.Process, now time.Time) string {
+	text := fmt.Sprintf("pid %d generation %d %s", p.PID, p.Generation, p.State)
+	if p.State == control.Draining {
+		text += fmt.Sprintf(", %d connection%s", p.Connections, plural(p.Connections)) + atMost(p, now)
+	}
+	return text
 }
 
 func stateText(w control.WorkerInfo) string {

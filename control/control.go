@@ -154,6 +154,9 @@ type Process struct {
 	Generation  int    `json:"generation"`
 	Incarnation uint64 `json:"incarnation"`
 	State       State  `json:"state"`
+	Connections int    `json:"connections"`
+	// Cut is when it is ended, whatever it does; zero: never, or not known.
+	Cut time.Time `json:"cut,omitzero"`
 }
 
 // WorkerDetail is all about one worker.

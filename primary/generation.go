@@ -76,9 +76,25 @@ func copyBinary(from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
+	if err = room(in, out); err == nil {
+		_, err = io.Copy(out, in)
+	}
 	if err = errors.Join(err, out.Close()); err != nil {
 		err = errors.Join(err, os.Remove(to))
+	}
+	return err
+}
+
+// room takes the space for a copy of in at once, where the file system can do that:
+// one that is nearly full is not filled up to find that out.
+func room(in, out *os.File) error {
+	info, err := in.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	err = unix.Fallocate(int(out.Fd()), 0, 0, info.Size())
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
 	}
 	return err
 }

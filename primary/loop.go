@@ -31,6 +31,7 @@ type loop struct {
 	saver    *saver
 	changed  bool // since the record was written
 	saving   bool // a write of the record is due
+	healing  healing
 	adopted  []adoptee
 	im       *image // what the image before this one left; nil after a start
 	jobs     []*job // in the order in which they began
@@ -59,6 +60,7 @@ func (l *loop) run(events <-chan event) {
 			e(l)
 		case <-tick.C:
 			l.checkBeats(time.Now())
+			l.heal(time.Now())
 		}
 		l.reconcile()
 	}
@@ -192,6 +194,9 @@ func (l *loop) drain(s *seat, a action) {
 		return
 	}
 	d := l.drainOf(s, r, a)
+	if r.cut = time.Now().Add(d.Deadline); d.Deadline == 0 {
+		r.cut = time.Time{}
+	}
 	m := outgoing{kind: ipc.TypeDrain, body: d}
 	if !d.Final {
 		l.bequeath(s, r, &m)

@@ -16,18 +16,23 @@ func (c *cycle) end(l *loop, j *job) {
 	if c.back {
 		c.pool.dropFormer()
 	}
-	what := "nothing was changed"
-	switch mixed := c.mix(); {
-	case c.counted > 0:
-		what = mixed
-	case len(j.Pools) > 1:
-		what = "nothing of " + c.pool.spec.Name + " was changed"
+	what := c.unchanged(j)
+	if c.counted > 0 {
+		what = c.mix()
 	}
 	if c.cause == "" {
 		l.finish(j, control.JobCancelled, "cancelled: "+what)
 		return
 	}
 	l.finish(j, control.JobFailed, fmt.Sprintf("%s; %s", c.cause, what))
+}
+
+// unchanged says that no worker of the pool was touched.
+func (c *cycle) unchanged(j *job) string {
+	if len(j.Pools) > 1 {
+		return "nothing of " + c.pool.spec.Name + " was changed"
+	}
+	return "nothing was changed"
 }
 
 // mix tells which slots run which generation.

@@ -220,7 +220,7 @@ func (s *seat) beside(p process) control.Process {
 		b.State = control.Ready
 	}
 	if r := s.runs[p.inc]; r != nil {
-		b.PID = r.pid()
+		b.PID, b.Connections, b.Cut = r.pid(), r.beat.Connections, r.cut
 	}
 	return b
 }

@@ -162,7 +162,7 @@ type saver struct {
 	path string
 	last []byte
 	safe bool // last is on disk
-	sick bool // the last write failed, and it was said
+	sick bool // the last write failed
 }
 
 // write stores the record if it is another than the last one. Only a durable
@@ -354,18 +354,22 @@ func (l *loop) save() {
 	})
 }
 
-// persist writes the record now; lasting, when a promise depends on it.
+// persist writes the record now; lasting, when a promise depends on it. A trouble
+// is told once.
 func (l *loop) persist(lasting bool) {
+	sick := l.saver.sick
+	if err := l.write(lasting); err != nil && !sick {
+		l.tell(control.Event{Kind: "cluster.trouble", Text: err.Error()})
+	}
+}
+
+func (l *loop) write(lasting bool) error {
 	l.changed = false
 	err := l.saver.write(l.record(), lasting)
-	if err == nil {
-		l.saver.sick = false
-		return
+	if l.saver.sick = err != nil; err != nil {
+		return fmt.Errorf("write down what runs: %w", err)
 	}
-	if !l.saver.sick {
-		l.saver.sick = true
-		l.tell(control.Event{Kind: "cluster.trouble", Text: fmt.Sprintf("write down what runs: %v", err)})
-	}
+	return nil
 }
 
 // stopped is the record of the same cluster with nothing left of it.

@@ -114,7 +114,7 @@ func (c *cycle) begin(l *loop, j *job) error {
 		var err error
 		if c.moved, err = c.pool.relisten(); err != nil {
 			c.to.burned = true
-			return err
+			return fmt.Errorf("%w; %s", err, c.unchanged(j))
 		}
 	}
 	if c.waiting == nil {

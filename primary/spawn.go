@@ -60,6 +60,7 @@ type run struct {
 	early   bool             // it said that it is ready before we knew that it runs
 	reason  string           // why we ended it
 	timers  []*time.Timer
+	cut     time.Time // the end of its drain; zero: there is none
 }
 
 // forget stops what waits for a process that has gone: without it the timers

@@ -88,20 +88,18 @@ func (t *terminal) shownPrompt() string {
 // looking asks the registry about a line up to the cursor. It comes back when
 // the context of the question has ended, and asks nothing while a command of
 // the application still looks for words from the last time.
-func (t *terminal) looking(line string, look func(ctx context.Context, c commands.Completion)) bool {
-	role, ok := t.sess.role()
-	if !ok || t.asking || t.completing.Swap(true) {
+func (s *session) looking(ctx context.Context, line string, look func(ctx context.Context, c commands.Completion)) bool {
+	role, ok := s.role()
+	if !ok || s.completing.Swap(true) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, lookWithin)
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	done := make(chan struct{})
-	t.sess.srv.running.Go(func() {
+	s.srv.running.Go(func() {
 		defer close(done)
-		defer t.completing.Store(false)
-		look(ctx, commands.Completion{
-			Line: line, User: t.sess.who.name, Role: role, Control: t.sess.srv.host.Control(t.sess.who.name),
-		})
+		defer s.completing.Store(false)
+		look(ctx, commands.Completion{Line: line, User: s.who.name, Role: role, Control: s.srv.host.Control(s.who.name)})
 	})
 	select {
 	case <-done:
@@ -123,22 +121,17 @@ func (t *terminal) complete(e *edited) {
 	typed := string(e.text[:e.pos])
 	f := new(found)
 	registry := t.sess.commands()
-	if !t.looking(typed, func(ctx context.Context, c commands.Completion) { f.from, f.list = registry.Complete(ctx, c) }) || len(f.list) == 0 {
+	if t.asking || !t.sess.looking(t.ctx, typed, func(ctx context.Context, c commands.Completion) { f.from, f.list = registry.Complete(ctx, c) }) {
 		return
 	}
-	text := f.list[0].Text
-	for _, c := range f.list[1:] {
-		text = commonPrefix(text, c.Text)
+	a := advise(typed, f, t.ch.window().cols, strings.HasPrefix(string(e.text[e.pos:]), " "))
+	switch {
+	case a.rows != "":
+		_, _ = io.WriteString(t, a.rows)
+	case a.text != "":
+		e.remove(len([]rune(typed[:a.from])), e.pos)
+		e.insert([]rune(a.text)...)
 	}
-	if len(f.list) == 1 && !strings.HasPrefix(string(e.text[e.pos:]), " ") {
-		text += " "
-	}
-	if len(f.list) > 1 && len(text) <= len(squeezed(typed[f.from:])) {
-		_, _ = io.WriteString(t, inRows(f.list, t.ch.window().cols))
-		return
-	}
-	e.remove(len([]rune(typed[:f.from])), e.pos)
-	e.insert([]rune(text)...)
 }
 
 // explain shows what may come next and reports whether ? was a question: where
@@ -150,7 +143,7 @@ func (t *terminal) explain(e *edited) bool {
 	text := new(string)
 	cols := t.ch.window().cols
 	registry := t.sess.commands()
-	if !t.looking(string(e.text[:e.pos]), func(ctx context.Context, c commands.Completion) { *text = registry.Explain(ctx, c, cols) }) || *text == "" {
+	if !t.sess.looking(t.ctx, string(e.text[:e.pos]), func(ctx context.Context, c commands.Completion) { *text = registry.Explain(ctx, c, cols) }) || *text == "" {
 		return false
 	}
 	_, _ = io.WriteString(t, *text)

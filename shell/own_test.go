@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/internal/users"
 )
 
@@ -64,5 +65,31 @@ func TestMarksOfExec(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAdvise(t *testing.T) {
+	list := func(texts ...string) *found {
+		f := &found{from: 0}
+		for _, text := range texts {
+			f.list = append(f.list, commands.Candidate{Text: text})
+		}
+		return f
+	}
+	for name, tt := range map[string]struct {
+		typed  string
+		f      *found
+		spaced bool
+		want   advice
+	}{
+		"nothing":            {"x", list(), false, advice{}},
+		"one":                {"sta", list("status"), false, advice{text: "status "}},
+		"one before a space": {"sta", list("status"), true, advice{text: "status"}},
+		"as far as it goes":  {"w", list("worker info", "worker list"), false, advice{text: "worker "}},
+		"to choose":          {"worker  ", list("worker info", "worker list"), false, advice{rows: "worker info\nworker list\n"}},
+	} {
+		if diff := cmp.Diff(tt.want, advise(tt.typed, tt.f, 20, tt.spaced), cmp.AllowUnexported(advice{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }

@@ -47,7 +47,8 @@ type session struct {
 	life context.Context
 	end  context.CancelCauseFunc
 
-	left atomic.Bool // exit was typed
+	left       atomic.Bool // exit was typed
+	completing atomic.Bool // somebody is looking for words
 }
 
 func (s *Server) newSession(c *conn, via, from string, who identity, gone context.Context, interrupts <-chan struct{}) *session {

@@ -41,8 +41,6 @@ type terminal struct {
 	held   bool            // an Enter that waits until a search is ended
 	left   bool            // Ctrl-D was typed at an empty line
 
-	completing atomic.Bool // somebody is looking for words
-
 	mu   sync.Mutex // protects term
 	term *term.Terminal
 }
@@ -243,7 +241,8 @@ func (c *channel) interactive(sess *session) int {
 			fmt.Fprintln(t)
 			return commands.StatusOK
 		case err != nil:
-			continue // the session is over
+			fmt.Fprintln(t) // after what was typed; the session is over
+			continue
 		}
 		sess.remember(line)
 		t.tell("run", line)

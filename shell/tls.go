@@ -197,7 +197,13 @@ func (sh *lineShell) serve() {
 func (sh *lineShell) next(sess *session) (string, error) {
 	idle := time.AfterFunc(sh.srv.cfg.IdleTimeout, func() { sess.end(errIdle) })
 	defer idle.Stop()
-	return sh.in.next(sess.gone, sess.life)
+	for {
+		text, err := sh.in.next(sess.gone, sess.life)
+		if err != nil || !sh.enquired(sess, text) {
+			return text, err
+		}
+		idle.Reset(sh.srv.cfg.IdleTimeout)
+	}
 }
 
 // bye says goodbye and lets the peer read what was written: closing a socket

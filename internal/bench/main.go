@@ -59,6 +59,7 @@ var sections = []section{
 	{"throughput", "Throughput against one bare Go process", measureThroughput},
 	{"oneshot", "One command: `ssh host worker info`", measureOneShots},
 	{"client", "One command by our own client: `norestart exec`", measureClient},
+	{"typing", "What a person waits for", measureTyping},
 	{"memory", "Memory", measureMemory},
 	{"replace", "A killed worker", measureReplace},
 	{"attack", "A login under attack", measureAttack},

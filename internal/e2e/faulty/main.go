@@ -11,17 +11,24 @@
 //	child     start a child that ignores TERM and has the worker's output
 //	lives     add a line to this file: worker, generation, incarnation
 //
+// The file "address" holds the address that it listens on, in the place of the
+// one of --listen. What the cache holds are files in disk/cache, which the
+// command "cache drop" removes.
+//
 // Handlers: "end" lets a worker end with status 0, "crash" with 9, "say"
-// writes its arguments as lines, "tally" a number of numbered ones.
+// writes its arguments as lines, "tally" a number of numbered ones, "flood" as
+// many of a kilobyte at once.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/norestart/norestart"
+	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/shell"
 )
@@ -30,6 +37,7 @@ type options struct {
 	dir, listen, admin, policy, share, hash, user string
 	workers, maxRestarts, maxSurge                int
 	lostAfter, drain, killAfter, canary, lameDuck time.Duration
+	idle, stall                                   time.Duration
 }
 
 func main() {
@@ -49,6 +57,8 @@ func main() {
 	flag.DurationVar(&o.killAfter, "kill-after", 0, "")
 	flag.DurationVar(&o.canary, "canary", 0, "")
 	flag.DurationVar(&o.lameDuck, "lame-duck", 200*time.Millisecond, "")
+	flag.DurationVar(&o.idle, "idle", 0, "")
+	flag.DurationVar(&o.stall, "stall", 0, "")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "error: faulty: unexpected argument", flag.Arg(0))
@@ -58,13 +68,19 @@ func main() {
 }
 
 func (o options) app() norestart.App {
+	if text, err := os.ReadFile("address"); err == nil {
+		o.listen = strings.TrimSpace(string(text))
+	}
 	app := norestart.App{Name: "faulty", Dir: o.dir, Pools: []norestart.Pool{{
 		Name: "web", Workers: o.workers, Listen: []string{"tcp://" + o.listen}, Run: serve,
 		Policy: control.Policy(o.policy), Share: o.share, User: o.user, MaxRestarts: o.maxRestarts, MaxSurge: o.maxSurge,
 		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, LameDuck: o.lameDuck, Canary: o.canary,
 	}}}
 	if o.hash != "" {
-		app.Shell = &shell.Config{Host: "127.0.0.1", Port: -1, PasswordHash: o.hash}
+		app.Shell = &shell.Config{
+			Host: "127.0.0.1", Port: -1, PasswordHash: o.hash, IdleTimeout: o.idle, StallTimeout: o.stall,
+			Commands: []commands.Command{cacheDrop},
+		}
 	}
 	return app
 }

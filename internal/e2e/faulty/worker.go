@@ -93,6 +93,9 @@ func handle(w *worker.Worker, end func()) {
 	w.Handle("tally", func(ctx context.Context, words []string) ([]byte, error) {
 		return []byte("begun"), tally(w.Context(), words)
 	})
+	w.Handle("flood", func(_ context.Context, words []string) ([]byte, error) {
+		return []byte("written"), flood(words)
+	})
 	w.Handle("say", func(_ context.Context, words []string) ([]byte, error) {
 		for _, word := range words {
 			fmt.Println(word)
@@ -122,6 +125,21 @@ func tally(ctx context.Context, words []string) error {
 			}
 		}
 	}()
+	return nil
+}
+
+// flood writes so many numbered lines of a kilobyte, as fast as it can.
+func flood(words []string) error {
+	if len(words) != 1 {
+		return errors.New("usage: flood N")
+	}
+	n, err := strconv.Atoi(words[0])
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		fmt.Printf("flood %6d %s\n", i+1, strings.Repeat("~", 1000))
+	}
 	return nil
 }
 
