@@ -122,8 +122,8 @@ func TestStopAsks(t *testing.T) {
 		err    string
 		out    string // empty: it does not stop
 	}{
-		"exec":      {"stop", Exec, []string{"hello"}, 2, "error: stop needs --yes when it cannot ask\nhint: help stop\n", ""},
-		"script":    {"stop", Script, []string{"hello"}, 2, "error: stop needs --yes when it cannot ask\nhint: help stop\n", ""},
+		"exec":      {"stop", Exec, []string{"hello"}, 2, "error: stop needs --yes when it cannot ask\nhint: stop --yes\n", ""},
+		"script":    {"stop", Script, []string{"hello"}, 2, "error: stop needs --yes when it cannot ask\nhint: stop --yes\n", ""},
 		"exec yes":  {"stop --yes", Exec, nil, 0, "", steps},
 		"yes":       {"stop", Interactive, []string{"hello"}, 0, question, steps + "hello has stopped\n"},
 		"unasked":   {"stop --yes", Interactive, nil, 0, "", steps + "hello has stopped\n"},
