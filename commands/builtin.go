@@ -77,7 +77,8 @@ func changeCommands() []Command {
 			Name: "reload", Role: Operator, Group: groupChange, Flags: reloadFlags, Run: reload, Complete: others(anyPool),
 			Usage: "[POOL…]", Summary: "new generation of the application's pools, no request lost",
 			Help: "Each worker is replaced when its successor is ready. If the first one fails, nothing\n" +
-				"has changed; if a later one fails, those that were replaced are rolled back.",
+				"has changed; if a later one fails, those that were replaced are rolled back, with --keep\n" +
+				"only if the address has changed, too: a pool cannot keep two.",
 		},
 		{
 			Name: "call", Role: Operator, Group: groupChange, Flags: callFlags, Run: callPool, Complete: first(ownPool),

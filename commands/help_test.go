@@ -17,7 +17,8 @@ func TestHelp(t *testing.T) {
 		"  --keep          leave what was replaced when a later worker fails",
 		"  --detach        print the id of the job and do not wait",
 		"  Each worker is replaced when its successor is ready. If the first one fails, nothing",
-		"  has changed; if a later one fails, those that were replaced are rolled back."), ""}
+		"  has changed; if a later one fails, those that were replaced are rolled back, with --keep",
+		"  only if the address has changed, too: a pool cannot keep two."), ""}
 	for _, line := range []string{"help reload", "? reload", "reload --help", "reload web --help"} {
 		if diff := cmp.Diff(want, s.do(t.Context(), line)); diff != "" {
 			t.Errorf("%s:\n%s", line, diff)

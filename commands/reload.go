@@ -17,7 +17,7 @@ func jobFlags(flags *pflag.FlagSet) {
 func reloadFlags(flags *pflag.FlagSet) {
 	flags.Duration("timeout", 0, "`time` for each worker to become ready")
 	flags.Int("max-surge", 0, "`workers` to replace at once; 0: each ends before its successor starts")
-	flags.Bool("keep", false, "leave what was replaced when a later worker fails, unless the address has changed, too")
+	flags.Bool("keep", false, "leave what was replaced when a later worker fails")
 	jobFlags(flags)
 }
 
