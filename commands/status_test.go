@@ -46,8 +46,12 @@ func TestWorkerNote(t *testing.T) {
 	end := &control.Exit{Time: now.Add(-5 * time.Second), Code: 3, Uptime: time.Second}
 	for want, w := range map[string]control.WorkerInfo{
 		"": {ID: "web/1", State: control.Ready},
-		`web/1 is dead: exit status 3 after 1s, 5s ago. next: log --worker web/1, then worker revive web/1`:   {ID: "web/1", State: control.Dead, LastExit: end},
-		`web/1 ends again and again, restarts: 4: exit status 3 after 1s, 5s ago. next: log --worker web/1`:   {ID: "web/1", State: control.Backoff, Restarts: 4, LastExit: end},
+		`web/1 is dead: exit status 3 after 1s, 5s ago. next: log --worker web/1, then worker revive web/1`: {ID: "web/1", State: control.Dead, LastExit: end},
+		`web/1 ends again and again, restarts: 4: exit status 3 after 1s, 5s ago. next: log --worker web/1`: {ID: "web/1", State: control.Backoff, Restarts: 4, LastExit: end},
+		"web/1 ends again and again, restarts: 0: exit status -1: could not be started: start app: resource temporarily unavailable after 0s, 5s ago. next: end processes of this user, or let it have more (ulimit -u, pids.max of its cgroup)": {
+			ID: "web/1", State: control.Backoff,
+			LastExit: &control.Exit{Time: now.Add(-5 * time.Second), Code: -1, Reason: "could not be started: start app: resource temporarily unavailable"},
+		},
 		"web/1 is stopped by wish. next: worker revive web/1":                                                 {ID: "web/1", State: control.Stopped},
 		"web/1, pid 7, does not answer. next: it is replaced by itself, or worker restart web/1":              {ID: "web/1", PID: 7, State: control.Ready, Silent: true},
 		"web/1 has been starting for 1m 0s and is not ready. next: log --worker web/1":                        {ID: "web/1", State: control.Starting, Up: time.Minute},
