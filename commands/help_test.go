@@ -14,7 +14,7 @@ func TestHelp(t *testing.T) {
 		"  new generation of the application's pools, no request lost (role operator)",
 		"  --timeout TIME  time for each worker to become ready",
 		"  --max-surge N   workers to replace at once; 0: each ends before its successor starts",
-		"  --keep          leave what was replaced when a later worker fails, unless the address has changed, too",
+		"  --keep          leave what was replaced when a later worker fails",
 		"  --detach        print the id of the job and do not wait",
 		"  Each worker is replaced when its successor is ready. If the first one fails, nothing",
 		"  has changed; if a later one fails, those that were replaced are rolled back, with --keep",
