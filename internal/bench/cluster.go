@@ -32,11 +32,8 @@ func (b *bench) hello(ctx context.Context) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{bench: b, dir: dir, key: dir + "-ssh"}
-	if _, err := output(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", c.key); err != nil {
-		return nil, err
-	}
-	if _, err := output(ctx, b.norestart, "user", "add", "admin", "--role", "admin", "--no-password", "--key", c.key+".pub", "--dir", dir); err != nil {
+	c := &cluster{bench: b, dir: dir, key: b.key}
+	if err := c.addAdmin(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.start(ctx, 4, exec.Command(b.demo, "--dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")); err != nil {
@@ -44,6 +41,26 @@ func (b *bench) hello(ctx context.Context) (*cluster, error) {
 	}
 	c.next = []string{"--dir", dir, "--listen", c.web, "--admin", c.admin}
 	return c, nil
+}
+
+// addAdmin lets the key log in.
+func (c *cluster) addAdmin(ctx context.Context) error {
+	_, err := output(ctx, c.bench.norestart, "user", "add", "admin", "--role", "admin", "--no-password", "--key", c.key+".pub", "--dir", c.dir)
+	return err
+}
+
+// clusterWithShell starts the application of this program with an admin port
+// that takes that many connections.
+func (b *bench) clusterWithShell(ctx context.Context, connections int) (*cluster, error) {
+	dir, err := os.MkdirTemp(b.dir, "shell-")
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{bench: b, dir: dir, key: b.key}
+	if err := c.addAdmin(ctx); err != nil {
+		return nil, err
+	}
+	return c, c.start(ctx, 1, exec.Command(b.self, roleCluster, "-dir", dir, "-workers", "1", "-connections", strconv.Itoa(connections)))
 }
 
 // cluster starts the application of this program, with env added to its

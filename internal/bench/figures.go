@@ -31,30 +31,28 @@ type pair struct{ a, b []float64 }
 
 // pairs measures a and b in turns; who goes first alternates as well.
 func pairs(ctx context.Context, turns int, a, b func() (float64, error)) (pair, error) {
-	var p pair
-	for i := range turns {
-		if err := ctx.Err(); err != nil {
-			return p, err
-		}
-		order := []func() error{into(&p.a, a), into(&p.b, b)}
-		if i%2 == 1 {
-			slices.Reverse(order)
-		}
-		for _, measure := range order {
-			if err := measure(); err != nil {
-				return p, err
-			}
-		}
-	}
-	return p, nil
+	all, err := alternate(ctx, turns, a, b)
+	return pair{a: all[0], b: all[1]}, err
 }
 
-func into(values *[]float64, measure func() (float64, error)) func() error {
-	return func() error {
-		v, err := measure()
-		*values = append(*values, v)
-		return err
+// alternate measures several things in turns, each time beginning with the next
+// one, and returns their values in the order of measures.
+func alternate(ctx context.Context, turns int, measures ...func() (float64, error)) ([][]float64, error) {
+	all := make([][]float64, len(measures))
+	for i := range turns {
+		if err := ctx.Err(); err != nil {
+			return all, err
+		}
+		for j := range measures {
+			k := (i + j) % len(measures)
+			v, err := measures[k]()
+			if err != nil {
+				return all, err
+			}
+			all[k] = append(all[k], v)
+		}
 	}
+	return all, nil
 }
 
 // ratios are those of the turns, a to b.
@@ -74,7 +72,11 @@ func (p pair) String() string {
 	if len(r) == 0 {
 		return "not measured"
 	}
-	return fmt.Sprintf("%.2f × (%.2f–%.2f)", median(r), slices.Min(r), slices.Max(r))
+	digits := 2
+	if median(r) < 0.1 {
+		digits = 4
+	}
+	return fmt.Sprintf("%.*f × (%.*f–%.*f)", digits, median(r), digits, slices.Min(r), digits, slices.Max(r))
 }
 
 // seconds as a duration, short enough for a cell.

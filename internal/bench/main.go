@@ -60,6 +60,7 @@ var sections = []section{
 	{"oneshot", "One command: `ssh host worker info`", measureOneShots},
 	{"client", "One command by our own client: `norestart exec`", measureClient},
 	{"typing", "What a person waits for", measureTyping},
+	{"logins", "Logins and commands of 32 operators at a time", measureLogins},
 	{"memory", "Memory", measureMemory},
 	{"replace", "A killed worker", measureReplace},
 	{"attack", "A login under attack", measureAttack},
@@ -70,6 +71,7 @@ var sections = []section{
 // long are the sections that take minutes: measured only when they are named.
 var long = []section{
 	{"scale500", "Large pools, and what a primary does to them", measureScale500},
+	{"sessions", "Memory of an idle session", measureSessions},
 	{"million", "A million requests over rolling reloads", measureMillion},
 	{"kills", "The primary is killed under load", measureKills},
 	{"execs", "The primary executes its code in place under load", measureExecs},

@@ -199,6 +199,21 @@ func answers(ctx context.Context, addr string) error {
 	}
 }
 
+// accepts waits until somebody listens.
+func accepts(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		if err := rest(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("nobody listens on %s: %w", addr, err)
+		}
+	}
+}
+
 // launched waits for a foreign server that has been started.
 func launched(ctx context.Context, n neighbour) (neighbour, error) {
 	if err := answers(ctx, n.addr); err != nil {

@@ -19,7 +19,7 @@ func measureOneShots(ctx context.Context, b *bench) (table, error) {
 	if err != nil {
 		return t, err
 	}
-	p, err := start(exec.Command(b.self, roleSSH, "-key", c.key+".pub"))
+	p, err := start(exec.Command(b.self, roleSSH, "-key", b.key+".pub"))
 	if err != nil {
 		return t, errors.Join(err, c.stop())
 	}

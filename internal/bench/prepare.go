@@ -17,6 +17,7 @@ type bench struct {
 	dir             string // removed at the end
 	self            string // this program
 	norestart, demo string // cmd/norestart and examples/hello
+	key             string // file of the key that logs in, with its .pub
 	short           bool
 }
 
@@ -30,11 +31,14 @@ func prepare(ctx context.Context, short bool) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{dir: dir, self: self, norestart: filepath.Join(dir, "norestart"), demo: filepath.Join(dir, "hello"), short: short}
+	b := &bench{dir: dir, key: filepath.Join(dir, "ssh"), self: self, norestart: filepath.Join(dir, "norestart"), demo: filepath.Join(dir, "hello"), short: short}
 	const module = "github.com/norestart/norestart"
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", dir+"/", module+"/cmd/norestart", module+"/examples/hello")
 	if text, err := build.CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("build, to be run inside the repository: %w: %s", err, text), os.RemoveAll(dir))
+	}
+	if _, err := output(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", b.key); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return b, nil
 }

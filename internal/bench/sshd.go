@@ -14,7 +14,7 @@ import (
 )
 
 // runSSH is the ssh server that anybody would write in Go: login by the one
-// key, each exec is answered by one line. It prints its address and the line
+// key, each exec is answered by one line, and a shell is a prompt that does nothing. It prints its address and the line
 // for known_hosts first.
 func runSSH(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet(roleSSH, flag.ContinueOnError)
@@ -89,12 +89,15 @@ func serveSSH(conn net.Conn, config *ssh.ServerConfig) {
 
 func answerSSH(channel ssh.Channel, requests <-chan *ssh.Request) {
 	for r := range requests {
-		_ = r.Reply(r.Type == "exec", nil) // the client has gone, if it fails
-		if r.Type != "exec" {
-			continue
+		_ = r.Reply(r.Type == "exec" || r.Type == "pty-req" || r.Type == "shell", nil) // the client has gone, if it fails
+		switch r.Type {
+		case "exec":
+			_, _ = io.WriteString(channel, "one line\n")
+			_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{}))
+			_ = channel.Close()
+		case "shell":
+			_, _ = io.WriteString(channel, "> ")
+			go io.Copy(io.Discard, channel) // ends with the channel
 		}
-		_, _ = io.WriteString(channel, "one line\n")
-		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{}))
-		_ = channel.Close()
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/norestart/norestart"
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/shell"
 	"github.com/norestart/norestart/worker"
 )
 
@@ -39,10 +40,16 @@ func runCluster(args []string) {
 	dir := fs.String("dir", "", "run and state directory")
 	listen := fs.String("listen", "127.0.0.1:0", "address of the web server")
 	workers := fs.Int("workers", 4, "number of workers")
+	connections := fs.Int("connections", 0, "of the admin port at a time; 0: there is none")
 	_ = fs.Parse(args) // it ends the process itself
+	var admin *shell.Config
+	if *connections > 0 {
+		admin = &shell.Config{Port: -1, MaxConnections: *connections}
+	}
 	norestart.Main(norestart.App{
-		Name: "bench",
-		Dir:  *dir,
+		Name:  "bench",
+		Dir:   *dir,
+		Shell: admin,
 		Pools: []norestart.Pool{{
 			Name: "web", Workers: *workers, Listen: []string{"tcp://" + *listen}, Policy: control.OnFailure,
 			Canary: -1, LameDuck: -1,
