@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -27,6 +28,7 @@ type identity struct {
 	cert *gossh.Certificate   // an ssh certificate
 	peer *tls.ConnectionState // a certificate of TLS
 
+	line   string    // of users.toml, with the plain key
 	rights users.Key // what the key lets do; the zero one: all that the user may
 	asked  string    // what a forced command took the place of
 }
@@ -88,30 +90,25 @@ func (s *Server) identify(name string, addr netip.Addr, key gossh.PublicKey) (id
 	if weakRSA(key) {
 		return identity{}, errRefused
 	}
-	for _, k := range linesOf(user, id.blob) {
-		if k.Admits(addr, time.Now()) {
-			id.rights = k
+	for _, line := range user.Keys {
+		if k, ok := holds(line, id.blob); ok && k.Admits(addr, time.Now()) {
+			id.line, id.rights = line, k
 			return id, nil
 		}
 	}
 	return identity{}, errRefused
 }
 
-// linesOf lists the user's lines with a key. One that cannot be understood
-// counts for nothing: an option that is not enforced would be a hole.
-func linesOf(user users.User, blob string) []users.Key {
-	var list []users.Key
-	for _, line := range user.Keys {
-		k, err := users.ParseKey(line)
-		if err != nil {
-			continue
-		}
-		have, _, options, _, err := gossh.ParseAuthorizedKey([]byte(k.Bare))
-		if err == nil && len(options) == 0 && string(have.Marshal()) == blob {
-			list = append(list, k)
-		}
+// holds takes a line apart and reports whether the key is its. One that cannot
+// be understood counts for nothing: an option that is not enforced would be a
+// hole.
+func holds(line, blob string) (users.Key, bool) {
+	k, err := users.ParseKey(line)
+	if err != nil {
+		return k, false
 	}
-	return list
+	have, _, options, _, err := gossh.ParseAuthorizedKey([]byte(k.Bare))
+	return k, err == nil && len(options) == 0 && string(have.Marshal()) == blob
 }
 
 func weakRSA(key gossh.PublicKey) bool {
@@ -138,10 +135,18 @@ func (s *Server) still(id identity) (users.User, bool) {
 	case id.blob == "":
 		return user, user.Password == id.hash
 	}
-	for _, k := range linesOf(user, id.blob) {
-		if k.Admits(id.addr, time.Now()) && k.SameRights(id.rights) {
-			return user, true
-		}
+	return user, id.stands(user.Keys)
+}
+
+// stands reports whether one of the lines holds the key, with the same rights.
+// The line that let it in needs not be taken apart again: this is asked before
+// each command, and every second.
+func (id identity) stands(lines []string) bool {
+	if slices.Contains(lines, id.line) && id.rights.Admits(id.addr, time.Now()) {
+		return true
 	}
-	return user, false
+	return slices.ContainsFunc(lines, func(line string) bool {
+		k, ok := holds(line, id.blob)
+		return ok && k.Admits(id.addr, time.Now()) && k.SameRights(id.rights)
+	})
 }

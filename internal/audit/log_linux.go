@@ -100,10 +100,11 @@ func (l *Log) Append(r Record) error {
 
 // write puts line behind what is there. l.mu is held.
 func (l *Log) write(line []byte, stranger bool) error {
-	if err := l.follow(); err != nil {
+	size, err := l.follow()
+	if err != nil {
 		return err
 	}
-	if err := l.makeRoom(int64(len(line)), stranger); err != nil {
+	if err := l.makeRoom(size, int64(len(line)), stranger); err != nil {
 		return fmt.Errorf("write %s: %w", l.path, err)
 	}
 	n, err := l.file.Write(line)
@@ -117,43 +118,43 @@ func (l *Log) write(line []byte, stranger bool) error {
 	return fmt.Errorf("write %s: %w", l.path, err)
 }
 
-// follow opens the log anew when another file stands at its path, or none.
-func (l *Log) follow() error {
-	same, err := l.current()
+// follow opens the log anew when another file stands at its path, or none. It
+// returns its size.
+func (l *Log) follow() (int64, error) {
+	same, size, err := l.current()
 	if err != nil || same {
-		return err
+		return size, err
 	}
 	old := l.file
 	if err := l.open(); err != nil {
-		return err
+		return 0, err
 	}
-	return old.Close()
+	if err := old.Close(); err != nil {
+		return 0, err
+	}
+	return l.size()
 }
 
-// current reports whether our file is the one at the path.
-func (l *Log) current() (bool, error) {
+// current reports whether our file is the one at the path, and its size.
+func (l *Log) current() (bool, int64, error) {
 	there, err := os.Lstat(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return false, 0, nil
 	}
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	ours, err := l.file.Stat()
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
-	return os.SameFile(there, ours), nil
+	return os.SameFile(there, ours), ours.Size(), nil
 }
 
 // makeRoom begins a new file when this one is full, and sees to it that the
 // reserve behind a new line is there. When it cannot be had, only records of
 // those who have logged in may use what is left of it.
-func (l *Log) makeRoom(line int64, stranger bool) error {
-	size, err := l.size()
-	if err != nil {
-		return err
-	}
+func (l *Log) makeRoom(size, line int64, stranger bool) error {
 	if size > 0 && size+line > l.opt.MaxSize && l.rotate() {
 		size = 0
 	}
@@ -163,7 +164,7 @@ func (l *Log) makeRoom(line int64, stranger bool) error {
 		return nil
 	}
 	l.seen = size
-	err = reserve(l.file, size, end+l.opt.Reserve-size) // twice as much, so that not every line asks for more
+	err := reserve(l.file, size, end+l.opt.Reserve-size) // twice as much, so that not every line asks for more
 	switch {
 	case err == nil:
 		l.reserved = end + l.opt.Reserve

@@ -20,7 +20,7 @@ func (l *Log) rotate() bool {
 		return false // another one is about to
 	}
 	defer unlock(l.file)
-	if same, err := l.current(); err != nil || !same {
+	if same, _, err := l.current(); err != nil || !same {
 		return false // another one has: the next line goes to its file
 	}
 	next, err := l.begin()
