@@ -37,7 +37,8 @@ type loop struct {
 	jobs     []*job // in the order in which they began
 	lastJob  int
 	since    time.Time
-	looked   time.Time // when checkBeats looked last
+	began    time.Duration // the same by the clock that nobody sets
+	looked   time.Time     // when checkBeats looked last
 	stopping bool
 	awaited  bool // somebody asked for the stop who may want to follow it
 	ended    bool

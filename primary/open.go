@@ -55,7 +55,10 @@ func readKey(path string) ([]byte, error) {
 
 // assemble makes the loop and opens the pools' listeners.
 func (p *Primary) assemble(r *record, im *image) (*loop, error) {
-	l := &loop{cfg: p.cfg, post: p.post, log: p.log, news: p.news, calls: &p.calls, con: p.console, since: time.Now(), bootID: bootID(), im: im}
+	l := &loop{cfg: p.cfg, post: p.post, log: p.log, news: p.news, calls: &p.calls, con: p.console, since: time.Now(), began: monotonic(), bootID: bootID(), im: im}
+	if r != nil {
+		r.rebase(l.since, l.began, l.bootID)
+	}
 	l.cfg.Console = p.console.say
 	l.saver = &saver{path: filepath.Join(p.cfg.State, recordFile)}
 	l.spawn = &spawner{

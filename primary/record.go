@@ -22,15 +22,17 @@ const recordVersion = 1
 // it runs. A new primary takes the wishes as they stand here; of the processes
 // it is only a hint, for each proves itself by its hello.
 type record struct {
-	Version int          `cbor:"version"`
-	BootID  string       `cbor:"boot_id"` // of the machine: pids of an earlier boot mean nothing
-	PID     int          `cbor:"pid"`
-	Since   time.Time    `cbor:"since"`
-	Stopped bool         `cbor:"stopped"` // on purpose, with nothing left
-	LastJob int          `cbor:"last_job"`
-	Pools   []poolRecord `cbor:"pools"`
-	Jobs    []jobRecord  `cbor:"jobs"` // running ones that go on
-	Ended   []jobRecord  `cbor:"ended,omitempty"`
+	Version int       `cbor:"version"`
+	BootID  string    `cbor:"boot_id"` // of the machine: pids of an earlier boot mean nothing
+	PID     int       `cbor:"pid"`
+	Since   time.Time `cbor:"since"`
+	// Mono is what the clock that nobody sets said then; 0: it is not known.
+	Mono    time.Duration `cbor:"mono,omitempty"`
+	Stopped bool          `cbor:"stopped"` // on purpose, with nothing left
+	LastJob int           `cbor:"last_job"`
+	Pools   []poolRecord  `cbor:"pools"`
+	Jobs    []jobRecord   `cbor:"jobs"` // running ones that go on
+	Ended   []jobRecord   `cbor:"ended,omitempty"`
 }
 
 type poolRecord struct {
@@ -228,7 +230,7 @@ func replaceFile(path string, data []byte) error {
 
 // record is the cluster as it is now.
 func (l *loop) record() record {
-	r := record{Version: recordVersion, BootID: l.bootID, PID: l.cfg.PID, Since: l.since, LastJob: l.lastJob}
+	r := record{Version: recordVersion, BootID: l.bootID, PID: l.cfg.PID, Since: l.since, Mono: l.began, LastJob: l.lastJob}
 	for _, p := range l.pools {
 		r.Pools = append(r.Pools, p.record())
 	}
@@ -240,6 +242,7 @@ func (l *loop) record() record {
 			r.Jobs = append(r.Jobs, j.record())
 		}
 	}
+	r.reckon(func(t time.Time) time.Time { return unset(l.since, t) })
 	return r
 }
 

@@ -25,7 +25,7 @@ func someRecord() record {
 	}
 	job := control.Job{ID: "7", Kind: "reload", What: "web", Pools: []string{"web"}, Owner: "viola", Since: at, State: control.JobRunning, Done: 1, Total: 3}
 	return record{
-		Version: recordVersion, BootID: "boot", PID: 4700, Since: at, LastJob: 7,
+		Version: recordVersion, BootID: "boot", PID: 4700, Since: at, Mono: time.Hour, LastJob: 7,
 		Pools: []poolRecord{{
 			Name: "web", Target: 3, Gen: 1, LastGen: 2, Failure: "web/0 ended",
 			Generations: []generationRecord{{Number: 2, Path: "/bin/app", Dev: 1, Ino: 2, Argv: []string{"app", "-x"}, Env: []string{"A=b"}, Dir: "/", Since: at}},

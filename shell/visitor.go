@@ -151,10 +151,8 @@ func (l *limits) forgive(key netip.Prefix) bool {
 func (l *limits) block(key netip.Prefix, b commands.BlockedInfo) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	until := b.Until
-	if limit := time.Now().Add(penaltyMax); until.After(limit) { // its clock may have been another
-		until = limit
-	}
+	now := time.Now() // from here on a clock that is set ends nothing sooner or later
+	until := now.Add(min(b.Until.Sub(now), penaltyMax))
 	src := l.source(key)
 	if until.After(src.penalty) {
 		src.penalty, src.enforced, src.failed, src.tried = until, true, b.Failed, b.Users[:min(len(b.Users), maxTried)]
