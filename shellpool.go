@@ -15,6 +15,7 @@ import (
 	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/audit"
+	"github.com/norestart/norestart/internal/proc"
 	"github.com/norestart/norestart/internal/sandbox"
 	"github.com/norestart/norestart/internal/users"
 	"github.com/norestart/norestart/shell"
@@ -24,9 +25,14 @@ import (
 // attemptsFile counts failed logins in the state directory.
 const attemptsFile = "failed-logins.json"
 
+// spareThreads of the shell worker are for those moments in which no process may
+// be started, and somebody wants to see why.
+const spareThreads = 10
+
 // serveShell is what the shell worker does: it puts together what the admin
 // port needs and serves it.
 func (app App) serveShell(ctx context.Context, w *worker.Worker) error {
+	proc.SpareThreads(spareThreads)
 	host, log, err := app.shellHost(w)
 	if err != nil {
 		return err

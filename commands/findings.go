@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -99,7 +100,7 @@ func workerNote(w control.WorkerInfo, now time.Time) string {
 	case w.State == control.Dead:
 		return fmt.Sprintf("%s is dead%s. next: log --worker %s, then worker revive %s", w.ID, lastEnd(w, now), w.ID, w.ID)
 	case w.State == control.Backoff:
-		return fmt.Sprintf("%s ends again and again, restarts: %d%s. next: log --worker %s", w.ID, w.Restarts, lastEnd(w, now), w.ID)
+		return fmt.Sprintf("%s ends again and again, restarts: %d%s. next: %s", w.ID, w.Restarts, lastEnd(w, now), nextStart(w))
 	case w.State == control.Stopped:
 		return fmt.Sprintf("%s is stopped by wish. next: worker revive %s", w.ID, w.ID)
 	case w.Silent:
@@ -178,10 +179,32 @@ func (c *Call) lately(ctx context.Context, now time.Time) []note {
 	return notes
 }
 
-// cure is what to do about a trouble.
-func cure(text string) string {
-	if strings.Contains(text, "no space left") {
-		return "make room where the state directory is"
+// nextStart is what to do about a worker that cannot be started, or ends again
+// and again.
+func nextStart(w control.WorkerInfo) string {
+	if w.LastExit != nil {
+		if what := shortOf(w.LastExit.Reason); what != "" {
+			return what
+		}
 	}
-	return "events"
+	return "log --worker " + w.ID
+}
+
+// cure is what to do about a trouble of the cluster.
+func cure(text string) string { return cmp.Or(shortOf(text), "events") }
+
+// shortOf is what to do where the machine has no more of something (errno(3));
+// empty: that is not the trouble.
+func shortOf(text string) string {
+	for _, lack := range []struct{ says, next string }{
+		{"no space left", "make room where the state directory is"},
+		{"resource temporarily unavailable", "end processes of this user, or let it have more (ulimit -u, pids.max of its cgroup)"},
+		{"too many open files", "let the primary have more descriptors (prlimit --nofile, LimitNOFILE)"},
+		{"cannot allocate memory", "free memory, or let the cluster have more (ulimit -v, memory.max of its cgroup)"},
+	} {
+		if strings.Contains(text, lack.says) {
+			return lack.next
+		}
+	}
+	return ""
 }

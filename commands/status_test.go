@@ -53,6 +53,10 @@ func TestWorkerNote(t *testing.T) {
 		"web/1 has been starting for 1m 0s and is not ready. next: log --worker web/1":                                        {ID: "web/1", State: control.Starting, Up: time.Minute},
 		"web/1: the old process, pid 5, generation 2, finishes what it has accepted. next: worker info web/1":                 {ID: "web/1", State: control.Ready, Outgoing: []control.Process{{PID: 5, Generation: 2}}},
 		"web/1: the old process, pid 5, generation 2, finishes what it has accepted, for 8s at most. next: worker info web/1": {ID: "web/1", State: control.Ready, Outgoing: []control.Process{{PID: 5, Generation: 2, Cut: now.Add(8 * time.Second)}}},
+		"web/1 ends again and again, restarts: 0: exit status -1: could not be started: start app: resource temporarily unavailable after 0s, 5s ago. next: end processes of this user, or let it have more (ulimit -u, pids.max of its cgroup)": {
+			ID: "web/1", State: control.Backoff,
+			LastExit: &control.Exit{Time: now.Add(-5 * time.Second), Code: -1, Reason: "could not be started: start app: resource temporarily unavailable"},
+		},
 	} {
 		if diff := cmp.Diff(want, workerNote(w, now)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

@@ -88,11 +88,16 @@ const (
 // a burst leaves is given back (see rest).
 const gcPercent = 50
 
+// spareThreads are more than the primary needs at any moment: those that run, a
+// start of a process on each processor, writes that wait for a disk.
+const spareThreads = 10
+
 // Run is a whole life of a primary: it takes the state directory, opens the
 // listeners, starts the pools and returns when the cluster has been stopped,
 // with nothing left of it. ctx ends it as a stop does.
 func Run(ctx context.Context, cfg Config) (err error) {
 	debug.SetGCPercent(gcPercent)
+	proc.SpareThreads(spareThreads)
 	if cfg.Image > 0 {
 		return succeed(ctx, cfg)
 	}
