@@ -2,11 +2,11 @@
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build man demo test faults check format vet lint fuzz tidy docs bench chaos compat clean
+.PHONY: help build man demo test faults check format vet lint fuzz tidy docs bench chaos compat vulncheck clean
 .DEFAULT_GOAL := help
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 build: ## build bin/norestart and bin/hello
 	$(GO) build -trimpath -o bin/ ./cmd/norestart ./examples/hello
@@ -63,6 +63,9 @@ chaos: ## do everything bad to a cluster under load, for CHAOS (5m, or 1h)
 compat: ## other ssh clients, scanners, a password guesser against the admin port; as root on Debian it installs them
 	@sh tools/compat
 	$(GO) test -tags compat -count=1 -run '^TestCompat$$' ./examples/hello
+
+vulncheck: ## look up what is imported in the database of known holes (VULNDB=file:///DIR without a network)
+	@sh tools/vulncheck
 
 clean: ## remove what build made
 	rm -rf bin
