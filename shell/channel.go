@@ -16,14 +16,12 @@ import (
 // netConn is spelled out once for the callback of gliderlabs.
 type netConn = net.Conn
 
-// connKey and channelKey find what is ours in a gliderlabs context.
-type (
-	connKey    struct{}
-	channelKey struct{}
-)
+// connKey finds what is ours in a gliderlabs context.
+type connKey struct{}
 
-// channel is one ssh session channel between the wire and gliderlabs: it
-// filters the requests and keeps what they said.
+// channel is one ssh session channel: it answers the requests and keeps what
+// they said. gliderlabs' own session would do so with a goroutine more, and with
+// holes that need a filter before it.
 type channel struct {
 	gossh.NewChannel
 	conn *conn
@@ -52,26 +50,9 @@ type channel struct {
 	size windowSize
 }
 
-// channelContext is the context of a gliderlabs session: of the channel, not
-// of the connection.
-type channelContext struct {
-	gliderssh.Context
-	channel *channel
-}
-
-func (c channelContext) Done() <-chan struct{}       { return c.channel.ctx.Done() }
-func (c channelContext) Err() error                  { return c.channel.ctx.Err() }
-func (c channelContext) Deadline() (time.Time, bool) { return c.channel.ctx.Deadline() }
-func (c channelContext) Value(key any) any {
-	if key == (channelKey{}) {
-		return c.channel
-	}
-	return c.Context.Value(key)
-}
-
 // openChannel is the handler of "session" channels. gliderlabs calls it on a
 // goroutine of its own.
-func (s *Server) openChannel(g *gliderssh.Server, sc *gossh.ServerConn, nc gossh.NewChannel, ctx gliderssh.Context) {
+func (s *Server) openChannel(_ *gliderssh.Server, sc *gossh.ServerConn, nc gossh.NewChannel, ctx gliderssh.Context) {
 	c := ctx.Value(connKey{}).(*conn)
 	if !c.enter() {
 		return
@@ -90,93 +71,80 @@ func (s *Server) openChannel(g *gliderssh.Server, sc *gossh.ServerConn, nc gossh
 	}
 	ch.ctx, ch.cancel = context.WithCancelCause(context.Background())
 	defer ch.cancel(commands.ErrHangup)
-	gliderssh.DefaultSessionHandler(g, sc, ch, channelContext{ctx, ch})
+	ch.serveRequests()
 }
 
-// Accept opens the channel and puts the filter before its requests.
-func (c *channel) Accept() (gossh.Channel, <-chan *gossh.Request, error) {
-	ch, in, err := c.NewChannel.Accept()
+// serveRequests opens the channel and answers what the client asks for on it
+// until it closes it. Nothing here waits for the session.
+func (c *channel) serveRequests() {
+	ch, requests, err := c.NewChannel.Accept()
 	if err != nil {
-		return nil, nil, err
+		return
 	}
 	c.ch = ch
-	out := make(chan *gossh.Request)
-	if !c.conn.start(func() { c.filter(in, out) }) {
-		return nil, nil, errClosed
-	}
-	return ch, out, nil
-}
-
-// filter answers requests or passes them on until the client closes the
-// channel. gliderlabs always receives what is passed on: what would make it
-// block (window changes, signals, breaks) is not.
-func (c *channel) filter(in <-chan *gossh.Request, out chan<- *gossh.Request) {
-	defer close(out)
-	defer c.cancel(commands.ErrHangup)
 	unstarted := time.AfterFunc(c.conn.srv.cfg.NoChannelTimeout, func() {
-		_ = c.ch.Close() // the connection may be gone
+		_ = ch.Close() // the connection may be gone
 	})
 	defer unstarted.Stop()
-	for req := range in {
-		if c.take(req) {
-			if c.started {
-				unstarted.Stop()
-			}
-			out <- req
+	running := false
+	for req := range requests {
+		_ = req.Reply(c.take(req), nil) // an error ends the loop by itself
+		if !running && c.started {
+			running = true
+			unstarted.Stop()
+			c.conn.start(func() { c.conn.srv.handle(c) })
 		}
 	}
 }
 
-// take looks at one request and reports whether gliderlabs may have it. What
-// it may not have has been answered.
+// take looks at one request and reports whether it is granted.
 func (c *channel) take(req *gossh.Request) bool {
-	var pass, answer bool
 	if c.forces(req) {
-		pass = c.takeForced(req)
-	} else {
-		pass, answer = c.takeAsked(req)
+		return c.takeForced(req)
 	}
-	if !pass {
-		_ = req.Reply(answer, nil) // an error ends the loop of requests by itself
-	}
-	return pass
+	return c.takeAsked(req)
 }
 
-// takeAsked looks at a request where the key runs no command of its own. What
-// is not passed on is answered with answer.
-func (c *channel) takeAsked(req *gossh.Request) (pass, answer bool) {
+// takeAsked looks at a request where the key runs no command of its own.
+func (c *channel) takeAsked(req *gossh.Request) bool {
 	switch req.Type {
 	case "pty-req":
-		pass = c.takePty(req)
+		return c.takePty(req.Payload)
 	case "env":
-		c.envs++
-		pass = c.envs <= maxEnv && allowedEnv(req.Payload)
-		if pass && !c.started && refusesColour(req.Payload) {
-			c.noColour = true
-		}
+		return c.takeEnv(req.Payload)
 	case "shell":
-		pass = !c.started
+		first := !c.started
 		c.started = true
+		return first
 	case "exec":
-		pass = c.takeExec(req.Payload)
+		return c.takeExec(req.Payload)
 	case "window-change":
-		answer = c.takeWindow(req.Payload)
+		return c.takeWindow(req.Payload)
 	case "signal":
-		answer = c.takeSignal(req.Payload)
+		return c.takeSignal(req.Payload)
 	case marksRequest:
-		answer = c.takeMarks()
+		return c.takeMarks()
 	}
-	return pass, answer
+	return false
 }
 
-func (c *channel) takePty(req *gossh.Request) bool {
-	pty, ok := parsePty(req.Payload)
+func (c *channel) takePty(payload []byte) bool {
+	pty, ok := parsePty(payload)
 	if !ok || c.pty != nil || c.started || c.rights().NoPty {
 		return false
 	}
 	c.pty = &pty
 	c.setSize(pty.size)
-	req.Payload = pty.payload()
+	return true
+}
+
+// takeEnv keeps of a variable only what it means for colours.
+func (c *channel) takeEnv(payload []byte) bool {
+	c.envs++
+	if c.started || c.envs > maxEnv || !allowedEnv(payload) {
+		return false
+	}
+	c.noColour = c.noColour || refusesColour(payload)
 	return true
 }
 
@@ -233,8 +201,7 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// exit ends the channel: exit-status, end of file, close. gliderlabs' own
-// Exit(0), which follows, finds it closed.
+// exit ends the channel: exit-status, end of file, close.
 func (c *channel) exit(status int) {
 	payload := gossh.Marshal(struct{ Status uint32 }{uint32(status)})
 	_, err := c.ch.SendRequest("exit-status", false, payload)

@@ -12,9 +12,9 @@
 //	srv, err := shell.New(cfg, host)
 //	err = srv.Serve(ctx, ln, draining)
 //
-// The ssh protocol is gliderlabs/ssh behind a filter (channel.go, login.go):
-// none of its handlers for passwords and keys is used, nor its parsing of
-// commands, window sizes and signals.
+// The connections of ssh are those of gliderlabs/ssh, behind a filter (login.go):
+// none of its handlers for passwords and keys is used. Sessions are our own
+// (channel.go): commands, window sizes and signals are not parsed by it.
 //
 // Limits: no forwarding, agent, X11, subsystem or file transfer, ever. The
 // line editor counts columns in runes, so wide characters shift the cursor.

@@ -25,8 +25,8 @@ func (c *channel) forces(req *gossh.Request) bool {
 	return false
 }
 
-// takeForced turns a request into one for the key's command. What was asked
-// for is kept for the audit log, and for nothing else.
+// takeForced takes a request for one for the key's command. What was asked for is
+// kept for the audit log, and for nothing else.
 func (c *channel) takeForced(req *gossh.Request) bool {
 	asked, ok := req.Type, true
 	if req.Type != "shell" {
@@ -39,6 +39,5 @@ func (c *channel) takeForced(req *gossh.Request) bool {
 	}
 	c.started, c.exec, c.command = true, true, c.rights().Command
 	c.asked = strconv.QuoteToASCII(asked[:min(len(asked), audit.MaxText)])
-	req.Type, req.Payload = "exec", gossh.Marshal(struct{ Command string }{c.command})
 	return true
 }

@@ -1,20 +1,11 @@
 package shell
 
-import (
-	gliderssh "github.com/gliderlabs/ssh"
-)
-
-// handle serves one ssh session. gliderlabs calls it on a goroutine of its
-// own once the client has asked for a shell or a command.
-func (s *Server) handle(gs gliderssh.Session) {
-	ch, ok := gs.Context().Value(channelKey{}).(*channel)
-	if !ok || !ch.conn.enter() {
-		return
-	}
-	defer ch.conn.leave()
+// handle serves one ssh session, once the client has asked for a shell or a
+// command.
+func (s *Server) handle(ch *channel) {
 	defer ch.conn.survive("session")
 	who, ok := identityOf(ch.sc.Permissions)
-	if !ok || who.name != ch.sc.User() || who.name != gs.User() {
+	if !ok || who.name != ch.sc.User() {
 		ch.conn.end(errRefused)
 		return
 	}

@@ -219,14 +219,12 @@ func enterGate(ctx context.Context, gate chan<- struct{}) error {
 }
 
 // newGlider returns the gliderlabs server behind the filter: nothing of its
-// login is used, it knows one kind of channel, no global request and no
-// subsystem.
+// login and of its sessions is used, it knows one kind of channel and no global
+// request.
 func (s *Server) newGlider() *gliderssh.Server {
 	g := &gliderssh.Server{
-		Handler:           s.handle,
-		ChannelHandlers:   map[string]gliderssh.ChannelHandler{"session": s.openChannel},
-		RequestHandlers:   map[string]gliderssh.RequestHandler{},
-		SubsystemHandlers: map[string]gliderssh.SubsystemHandler{},
+		ChannelHandlers: map[string]gliderssh.ChannelHandler{"session": s.openChannel},
+		RequestHandlers: map[string]gliderssh.RequestHandler{},
 		ServerConfigCallback: func(ctx gliderssh.Context) *gossh.ServerConfig {
 			return ctx.Value(connKey{}).(*conn).serverConfig()
 		},

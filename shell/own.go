@@ -58,8 +58,11 @@ func marks(own bool) func(kind, value string) string {
 // takeMarks notes that our client wants marks. It has to ask before it starts
 // a command.
 func (c *channel) takeMarks() bool {
-	c.marked = c.own() && !c.started && !c.rights().Forced
-	return c.marked
+	if c.started || !c.own() || c.rights().Forced {
+		return false
+	}
+	c.marked = true
+	return true
 }
 
 // tell marks something for our client where the editor shows what is written.

@@ -2,8 +2,6 @@ package shell
 
 import (
 	"encoding/binary"
-
-	gossh "golang.org/x/crypto/ssh"
 )
 
 // Limits on what a client says about its terminal.
@@ -50,15 +48,6 @@ func parsePty(p []byte) (ptyRequest, bool) {
 	}
 	size, ok := parseWindow(rest)
 	return ptyRequest{term: term, size: size}, ok
-}
-
-// payload is the request as gliderlabs may have it.
-func (r ptyRequest) payload() []byte {
-	return gossh.Marshal(struct {
-		Term                      string
-		Cols, Rows, Width, Height uint32
-		Modes                     string
-	}{Term: r.term, Cols: uint32(r.size.cols), Rows: uint32(r.size.rows)})
 }
 
 // parseWindow reads columns and rows and clamps them; what follows (pixels)
