@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type Server struct {
 	reading     sync.WaitGroup // the input of local callers
 	active      atomic.Int32   // commands that run
 	abandoned   atomic.Int32   // those of them without a session
+	rushes      atomic.Uint64  // connections so far, for tidy
 
 	mu       sync.Mutex // protects what follows; held for moments only
 	conns    map[*conn]struct{}
@@ -133,6 +135,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, draining <-chan str
 	var watch sync.WaitGroup
 	watch.Go(func() { s.watchUsers(serving) })
 	watch.Go(func() { s.attempts.keep(serving) })
+	watch.Go(func() { s.tidy(serving, debug.FreeOSMemory) })
 
 	<-accepting.Done()
 	port.Wait() // what was accepted counts
@@ -180,6 +183,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 
 // admit serves a new connection on a goroutine of its own, or closes it.
 func (s *Server) admit(nc net.Conn) {
+	s.rushes.Add(1)
 	slot, err := s.limits.admit(nc.RemoteAddr())
 	if err != nil {
 		s.tellRefused(nc.RemoteAddr(), "", err)
