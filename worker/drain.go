@@ -20,6 +20,7 @@ type drainer struct {
 	own      *listener // whose connections can move; nil: none of them
 	lot      *lot
 	draining atomic.Bool
+	insists  atomic.Bool   // who was told to go in time and still asks gets this answer and no other
 	forced   atomic.Bool   // what is closed now is cut
 	changed  chan struct{} // size 1: some state is new
 
@@ -132,7 +133,9 @@ const firstRequest = time.Second
 func (d *drainer) drain() error {
 	hard := d.w.hard
 	d.depart()
+	d.goAway()
 	d.grace()
+	d.insists.Store(true)
 	for d.heir() != nil || d.returned() {
 		// Those that are busy move when they have been answered.
 		d.wait(hard, http.StateActive)

@@ -101,7 +101,7 @@ func (v *victim) ensure(t *testing.T) {
 	if v.alone || len(v.loads) > 0 {
 		return
 	}
-	p := pace{address: strings.TrimPrefix(web(st).Listen[0], "tcp://"), path: "/", clients: 2, rate: 60, limit: wholeRun}
+	p := pace{address: strings.TrimPrefix(web(st).Listen[0], "tcp://"), paths: []string{"/"}, clients: 2, rate: 60, limit: wholeRun}
 	kept := p
 	kept.keepAlive = true
 	v.loads = []*client{newClient(p), newClient(kept)}
