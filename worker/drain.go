@@ -139,6 +139,7 @@ func (d *drainer) drain() error {
 	for d.heir() != nil || d.returned() {
 		// Those that are busy move when they have been answered.
 		d.wait(hard, http.StateActive)
+		d.part()
 		if !d.returned() {
 			break
 		}
@@ -152,6 +153,17 @@ func (d *drainer) drain() error {
 	d.wait(hard, http.StateNew, http.StateActive, http.StateIdle) // closed, they still have to tell
 	d.hijacked()
 	return err
+}
+
+// part lets connections leave that were answered a moment ago: they are idle
+// for that moment, and nobody told their clients to go. One of which a part of
+// the next request has come waits for the rest of it.
+func (d *drainer) part() {
+	ctx, done := context.WithTimeout(d.w.hard, max(d.w.drain.LameDuck, firstRequest))
+	defer done()
+	if d.heir() != nil {
+		d.wait(ctx, http.StateActive, http.StateIdle)
+	}
 }
 
 // grace gives connections that wait the lame duck for a last request.
