@@ -186,7 +186,7 @@ func (p *Primary) takeBack(k known, m *ipc.Message, back []ipc.Socket) []ipc.Soc
 	if !s.Last {
 		return back
 	}
-	if !p.post(func(l *loop) { l.returned(k.seat.pool, back) }) {
+	if !p.post(func(l *loop) { l.returned(k, back) }) {
 		closeSockets(back)
 	}
 	return nil

@@ -42,6 +42,7 @@ type poolRecord struct {
 	Generations []generationRecord `cbor:"generations"`
 	Seats       []seatRecord       `cbor:"seats"`
 	Listen      []string           `cbor:"listen,omitempty"` // what its workers accept on
+	Former      []string           `cbor:"former,omitempty"` // and those that a reload has not replaced, or had not brought back
 	// Drain and Kill are how long a worker has from a TERM to the next, and from
 	// there to KILL, if the cluster is ended without a primary.
 	Drain time.Duration `cbor:"drain,omitempty"`
@@ -89,6 +90,7 @@ type processRecord struct {
 	Ending  int       `cbor:"ending"`
 	Final   bool      `cbor:"final,omitempty"`
 	Closed  bool      `cbor:"closed,omitempty"`
+	Former  bool      `cbor:"former,omitempty"` // accepts on the former addresses of its pool
 	Reason  string    `cbor:"reason,omitempty"`
 }
 
@@ -266,6 +268,11 @@ func idList(seats []*seat) []string {
 func (p *pool) record() poolRecord {
 	r := poolRecord{Name: p.spec.Name, Target: p.target, Gen: p.gen, LastGen: p.lastGen, Failure: p.failure}
 	r.Listen = p.addrs
+	if p.former != nil {
+		r.Former = p.former.addrs
+	} else if p.gathering != nil {
+		r.Former = p.gathering.former.addrs // it has not come back yet
+	}
 	r.Drain, r.Kill = p.spec.LameDuck+p.spec.DrainTimeout, p.spec.KillAfter
 	for _, g := range p.generations {
 		dev, ino := g.binary.Identity()
@@ -301,6 +308,7 @@ func (s *seat) processRecord(p process) *processRecord {
 	return &processRecord{
 		Inc: p.inc, Gen: p.gen, PID: run.pid(), Start: run.process.StartTime(), Ready: p.ready, ReadyAt: p.readyAt,
 		Since: p.since, Ending: int(p.ending), Final: p.final, Closed: run.closed, Reason: p.reason,
+		Former: run.former || s.pool.leaves(run),
 	}
 }
 

@@ -33,6 +33,7 @@ type victim struct {
 
 	generation, highest int // when the sequence began
 	target              int
+	former              string // where its pool listened before it was moved
 	accepted            bool   // what was asked for
 	told                string // how the job ended; empty: nobody heard of it
 	trail               string // the points that were passed last
