@@ -181,8 +181,8 @@ func (d *drainer) grace() {
 func (d *drainer) shutdown() error {
 	if d.own != nil {
 		d.own.serve(nil)
-		d.w.report.told.Add(int64(d.lot.len()))
 		_ = d.lot.Close() // always nil
+		d.w.report.told.Add(int64(d.lot.closedHere()))
 	}
 	err := d.srv.Shutdown(d.w.hard)
 	if !errors.Is(err, context.Canceled) {
