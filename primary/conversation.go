@@ -2,9 +2,12 @@ package primary
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/ipc"
@@ -97,6 +100,9 @@ func (c *conversation) write() {
 			return
 		case m := <-c.queue:
 			err := c.conn.Send(ipc.SendTimeout, m.kind, m.body, m.fds...)
+			if errors.Is(err, unix.ETOOMANYREFS) && (m.kind == ipc.TypeDrain || m.kind == ipc.TypeLegacy) {
+				err = c.conn.Send(ipc.SendTimeout, m.kind, m.body) // better without an heir than not at all
+			}
 			m.release()
 			if err != nil {
 				c.close()
@@ -127,6 +133,10 @@ func (p *Primary) hold(ctx context.Context, conn *ipc.Conn, k known, h ipc.Hello
 		if err != nil {
 			closeSockets(back)
 			return nil // its exit, or its next hello, tells
+		}
+		if m.Short() {
+			closeSockets(back)
+			return nil // it says hello again, and gives them once more
 		}
 		if m.Type == ipc.TypeSockets && k.sockets {
 			back = p.takeBack(k, &m, back)
@@ -176,7 +186,7 @@ func (p *Primary) takeBack(k known, m *ipc.Message, back []ipc.Socket) []ipc.Soc
 	if !s.Last {
 		return back
 	}
-	if !p.post(func(l *loop) { l.returned(k.seat.pool, back) }) {
+	if !p.post(func(l *loop) { l.returned(k, back) }) {
 		closeSockets(back)
 	}
 	return nil

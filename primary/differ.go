@@ -65,7 +65,7 @@ func (p *pool) differs(cfg Config, onDisk file) (what []string) {
 	if g.dir != cfg.Dir {
 		what = append(what, "directory")
 	}
-	if len(p.addrs) > 0 && !slices.Equal(p.addrs, p.spec.Listen) {
+	if p.moved() {
 		what = append(what, "address")
 	}
 	if g.made != nil && !g.made.same(settingsOf(p.spec)) {

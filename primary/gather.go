@@ -34,14 +34,29 @@ type gathering struct {
 	deferred []event
 	blind    bool // no record names who lives: whoever does must show up in time
 	refused  bool // the addresses could not be opened, and it was said
-	asked    int  // workers that were asked for the sockets
-	most     int  // sockets that one of them has
-	retry    time.Time
+	tally
+	retry time.Time
+
+	// When the last primary moved the pool to other addresses: those that it
+	// had moved it from, if there are any, and what has come back of them.
+	former      listeners
+	formerTally tally
+}
+
+// tally is how far asking for the sockets is.
+type tally struct {
+	asked int // workers
+	most  int // sockets that one of them has
 }
 
 // returned takes in the sockets that a survivor gives back.
-func (l *loop) returned(p *pool, all []ipc.Socket) {
-	if p.gathering == nil || len(all) <= p.sockets() {
+func (l *loop) returned(k known, all []ipc.Socket) {
+	p := k.seat.pool
+	if r := k.seat.runs[k.inc]; r != nil && r.former && p.gathering != nil {
+		l.returnedFormer(p, all)
+		return
+	}
+	if p.gathering == nil || len(all) <= p.listeners.sockets() {
 		closeSockets(all)
 		return
 	}
@@ -57,16 +72,16 @@ func (l *loop) returned(p *pool, all []ipc.Socket) {
 }
 
 // sockets counts those of all listeners.
-func (p *pool) sockets() (n int) {
-	for _, g := range p.groups {
+func (s listeners) sockets() (n int) {
+	for _, g := range s.groups {
 		n += g.Len()
 	}
 	return n
 }
 
 // drop lets go of our copies of sockets that have come again.
-func (p *pool) drop() {
-	for _, g := range p.groups {
+func (s listeners) drop() {
+	for _, g := range s.groups {
 		for _, fd := range g.FDs() {
 			_ = unix.Close(fd) // a survivor has it, too
 		}
@@ -103,38 +118,28 @@ func (p *pool) regroup(all []ipc.Socket) (groups []*inherit.Group, rest []ipc.So
 	return groups, slices.DeleteFunc(all, func(s ipc.Socket) bool { return slices.Contains(names, s.Name) }), nil
 }
 
-// restoreGroup makes a group of sockets that listen where the earlier primary
-// had this listener: they may be at the new address of a reload that it did not
-// finish, and those are of no use. A new address is opened by the next reload;
-// that it has another name for the same place is none.
+// restoreGroup makes a group of sockets that listen on an address, or on the one
+// that the earlier primary had for this listener: a new address is opened by the
+// next reload.
 func (p *pool) restoreGroup(addr, name string, fds []int) (*inherit.Group, string, error) {
-	configured, err := inherit.Parse(addr)
+	listen, err := inherit.Parse(addr)
 	if err != nil {
 		return nil, "", err
 	}
-	before, recorded := p.recorded(name)
-	if !recorded {
-		g, err := inherit.Restore(configured, p.spec.Share, fds)
-		return g, addr, err
+	g, err := inherit.Restore(listen, p.spec.Share, fds)
+	if err == nil {
+		return g, addr, nil
 	}
-	g, err := inherit.Restore(before, p.spec.Share, fds)
-	if err != nil {
-		return nil, "", err
-	}
-	if same, err := inherit.Restore(configured, p.spec.Share, fds); err == nil {
-		return same, addr, nil
-	}
-	return g, before.String(), nil
-}
-
-// recorded is the address of a listener in the record.
-func (p *pool) recorded(name string) (inherit.Listen, bool) {
-	for i, addr := range p.addrs {
-		if l, err := inherit.Parse(addr); err == nil && listenerName(l.Name, p.spec.Name, i) == name {
-			return l, true
+	for i, before := range p.addrs {
+		old, parseErr := inherit.Parse(before)
+		if parseErr != nil || listenerName(old.Name, p.spec.Name, i) != name {
+			continue
+		}
+		if g, restoreErr := inherit.Restore(old, p.spec.Share, fds); restoreErr == nil {
+			return g, before, nil
 		}
 	}
-	return inherit.Listen{}, false
+	return nil, "", err
 }
 
 // inOrder are the descriptors of one listener by slot.
@@ -165,7 +170,7 @@ func closeSockets(all []ipc.Socket) {
 // again lets the survivors come anew, to be asked for the sockets: whoever was
 // asked before has not given them back.
 func (g *gathering) again(p *pool) {
-	g.asked, g.most = 0, 0
+	g.tally, g.formerTally = tally{}, tally{}
 	for _, s := range p.seats {
 		for _, r := range s.runs {
 			if r.conv != nil {
@@ -198,6 +203,7 @@ func (l *loop) gather(p *pool) {
 	case time.Now().Before(g.retry):
 		return
 	default:
+		p.reunite()
 		had := p.lengths()
 		if err := p.listen(); err != nil && g.blind && !p.alive() {
 			l.fatal, l.stopping = err, true // nobody gave it back: it is somebody else's
@@ -239,7 +245,13 @@ func (g *gathering) waits(p *pool, patience time.Duration) bool {
 		}
 		until = until.Add(patience) // for the sockets of those who have come
 	}
-	return p.sockets() < max(g.most, 1) && len(p.spec.Listen) > 0 && p.alive() && time.Now().Before(until)
+	if len(p.spec.Listen) == 0 || time.Now().After(until) {
+		return false
+	}
+	if len(g.former.addrs) == 0 {
+		return p.listeners.sockets() < max(g.most, 1) && p.alive()
+	}
+	return p.listeners.sockets() < max(g.most, 1) && p.gives(false) || g.former.sockets() < max(g.formerTally.most, 1) && p.gives(true)
 }
 
 // silent are the slots with a process that has not said hello.

@@ -166,7 +166,7 @@ func (l *loop) known(h ipc.Hello, conn *ipc.Conn) (known, error) {
 	for _, p := range l.pools {
 		for _, s := range p.seats {
 			if r := s.runs[h.Incarnation]; r != nil && s.id() == h.Worker && !r.gone {
-				return known{s, h.Incarnation, p.spec, p.wantsSockets(h)}, nil
+				return known{s, h.Incarnation, p.spec, p.wantsSockets(h, r)}, nil
 			}
 		}
 	}
@@ -176,7 +176,7 @@ func (l *loop) known(h ipc.Hello, conn *ipc.Conn) (known, error) {
 	}
 	k, err := l.stray(h, int(cred.Pid))
 	if err == nil {
-		k.sockets = k.seat.pool.wantsSockets(h)
+		k.sockets = k.seat.pool.wantsSockets(h, k.seat.runs[k.inc])
 	}
 	return k, err
 }
@@ -189,15 +189,19 @@ const givers = 4
 // earlier primary may have been killed while it handed out new ones, so one who
 // has more than came back is asked, too: a socket of the group that stays
 // unknown would get connections that nobody accepts.
-func (p *pool) wantsSockets(h ipc.Hello) bool {
+func (p *pool) wantsSockets(h ipc.Hello, r *run) bool {
 	g := p.gathering
 	if g == nil || len(p.spec.Listen) == 0 || h.Purpose != ipc.PurposeControl || h.Draining || h.Closed {
 		return false
 	}
-	if h.Kept <= g.most && (len(p.groups) > 0 || g.asked >= givers) {
+	t, groups := &g.tally, p.groups
+	if r.former {
+		t, groups = &g.formerTally, g.former.groups
+	}
+	if h.Kept <= t.most && (len(groups) > 0 || t.asked >= givers) {
 		return false
 	}
-	g.asked, g.most = g.asked+1, max(g.most, h.Kept)
+	t.asked, t.most = t.asked+1, max(t.most, h.Kept)
 	return true
 }
 

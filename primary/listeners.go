@@ -100,7 +100,7 @@ func (p *pool) relisten() (bool, error) {
 		}
 	}
 	former := p.listeners
-	p.listeners, p.former, p.before = next, &former, former.bound()
+	p.listeners, p.former = next, &former
 	return true, nil
 }
 
@@ -124,19 +124,6 @@ func (p *pool) reopen(i int, addr string) (*inherit.Group, string, error) {
 	return g, name, nil
 }
 
-// bound are the addresses with the ports that they got.
-func (s listeners) bound() []string {
-	var all []string
-	for _, g := range s.groups {
-		addr := g.Addr()
-		if name := g.Listen().Name; name != "" {
-			addr = name + "=" + addr
-		}
-		all = append(all, addr)
-	}
-	return all
-}
-
 // swapBack lets the workers to come accept on the former sockets again.
 func (p *pool) swapBack() {
 	if p.former != nil {
@@ -155,7 +142,7 @@ func (p *pool) dropFormer() {
 			delete(p.steered, g)
 		}
 	}
-	p.former, p.before = nil, nil
+	p.former = nil
 }
 
 // closeBut closes the groups that are not among those that stay.

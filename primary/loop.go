@@ -88,6 +88,7 @@ func (l *loop) reconcile() {
 		}
 	}
 	for _, p := range l.pools {
+		p.dropUnused()
 		p.steer(l)
 	}
 	l.greet()

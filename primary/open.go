@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,21 +118,38 @@ func (p *Primary) openPool(l *loop, spec control.PoolSpec, r *record) error {
 	if pl.gathering != nil {
 		return nil
 	}
-	err := pl.listen()
-	if errors.Is(err, unix.EADDRINUSE) && (r == nil || !r.Stopped) && l.before > 0 {
-		// There is no record, or it knows of nobody who lives, as one from
-		// before the disk was full. But there have been primaries: perhaps
-		// workers of the last one hold the address, and give it back.
+	// There may be no record, or one that knows of nobody who lives, as one from
+	// before the disk was full, or written just before the first worker was. But
+	// if there have been primaries, perhaps workers of the last one hold the
+	// address, this one or that on record, and give it back.
+	perhaps := (r == nil || !r.Stopped) && l.before > 0
+	elsewhere := perhaps && len(pl.groups) == 0 && pl.moved()
+	var err error
+	if !elsewhere {
+		err = pl.listen()
+	}
+	if elsewhere || perhaps && errors.Is(err, unix.EADDRINUSE) {
 		pl.gathering = &gathering{until: time.Now().Add(blindTimeout), blind: true}
 		return nil
 	}
 	return err
 }
 
+// moved tells whether the pool was somewhere else than it is configured.
+func (p *pool) moved() bool {
+	return len(p.addrs) > 0 && !slices.Equal(p.addrs, p.spec.Listen)
+}
+
 // listen opens the pool's listeners, unless survivors gave them back, and makes
 // sure that each slot has its sockets.
-func (p *pool) listen() error {
+func (p *pool) listen() (err error) {
 	if len(p.groups) == 0 {
+		names, addrs := p.names, p.addrs
+		defer func() {
+			if err != nil && len(p.groups) == 0 {
+				p.names, p.addrs = names, addrs // where survivors may still be
+			}
+		}()
 		p.names, p.addrs = nil, nil
 	}
 	for i, addr := range p.spec.Listen {

@@ -17,7 +17,6 @@ type pool struct {
 	target     int
 	configured int
 	listeners                           // what new workers accept on
-	before     []string                 // where they were, while a reload may bring them back
 	former     *listeners               // what workers of another generation accept on; nil: the same
 	steered    map[*inherit.Group][]int // the slots that new connections go to now
 	refused    error                    // why the kernel does not steer

@@ -44,6 +44,7 @@ type poolRecord struct {
 	Generations []generationRecord `cbor:"generations"`
 	Seats       []seatRecord       `cbor:"seats"`
 	Listen      []string           `cbor:"listen,omitempty"` // what its workers accept on
+	Former      []string           `cbor:"former,omitempty"` // and those that a reload has not replaced, or had not brought back
 	// Drain and Kill are how long a worker has from a TERM to the next, and from
 	// there to KILL, if the cluster is ended without a primary.
 	Drain time.Duration `cbor:"drain,omitempty"`
@@ -91,6 +92,7 @@ type processRecord struct {
 	Ending  int       `cbor:"ending"`
 	Final   bool      `cbor:"final,omitempty"`
 	Closed  bool      `cbor:"closed,omitempty"`
+	Former  bool      `cbor:"former,omitempty"` // accepts on the former addresses of its pool
 	Reason  string    `cbor:"reason,omitempty"`
 }
 
@@ -119,7 +121,6 @@ type cycleRecord struct {
 	Counted int    `cbor:"counted"`
 	Total   int    `cbor:"total"`
 	Again   bool   `cbor:"again,omitempty"` // replace by the same: worker restart
-	Moved   bool   `cbor:"moved,omitempty"` // new workers accept on other addresses
 }
 
 const recordFile = "cluster"
@@ -269,8 +270,11 @@ func idList(seats []*seat) []string {
 
 func (p *pool) record() poolRecord {
 	r := poolRecord{Name: p.spec.Name, Target: p.target, Gen: p.gen, LastGen: p.lastGen, Failure: p.failure}
-	if r.Listen = p.addrs; p.before != nil {
-		r.Listen = p.before
+	r.Listen = p.addrs
+	if p.former != nil {
+		r.Former = p.former.addrs
+	} else if p.gathering != nil {
+		r.Former = p.gathering.former.addrs // it has not come back yet
 	}
 	r.Drain, r.Kill = p.spec.LameDuck+p.spec.DrainTimeout, p.spec.KillAfter
 	for _, g := range p.generations {
@@ -307,6 +311,7 @@ func (s *seat) processRecord(p process) *processRecord {
 	return &processRecord{
 		Inc: p.inc, Gen: p.gen, PID: run.pid(), Start: run.process.StartTime(), Ready: p.ready, ReadyAt: p.readyAt,
 		Since: p.since, Ending: int(p.ending), Final: p.final, Closed: run.closed, Reason: p.reason,
+		Former: run.former || s.pool.leaves(run),
 	}
 }
 
@@ -317,7 +322,7 @@ func (w *reload) record(j *job) jobRecord {
 	}
 	for _, c := range w.todo {
 		r.Asked = c.request
-		cr := cycleRecord{Pool: c.pool.spec.Name, Begun: c.begun, From: c.from, To: c.by, Canary: c.canary, Undoing: c.undoing, Cause: c.cause, Counted: c.counted, Total: c.total, Again: c.to == nil, Moved: c.moved}
+		cr := cycleRecord{Pool: c.pool.spec.Name, Begun: c.begun, From: c.from, To: c.by, Canary: c.canary, Undoing: c.undoing, Cause: c.cause, Counted: c.counted, Total: c.total, Again: c.to == nil}
 		if c.undoing && c.to != nil {
 			cr.To = c.to.number
 		}

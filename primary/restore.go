@@ -34,7 +34,7 @@ func (l *loop) restore(p *pool, r poolRecord, sameBoot bool) error {
 		return l.im.regroup(p)
 	}
 	if survivors > 0 {
-		p.gathering = &gathering{until: time.Now().Add(l.cfg.patience())}
+		p.gathering = &gathering{until: time.Now().Add(l.cfg.patience()), former: listeners{addrs: r.Former}}
 		l.tell(control.Event{Kind: "pool.adopting", Text: fmt.Sprintf("pool %s: %d workers outlived their primary", p.spec.Name, survivors)})
 	}
 	return nil
@@ -97,7 +97,7 @@ func (l *loop) adopt(s *seat, r processRecord) (process, bool) {
 	if err != nil {
 		return process{}, false // it has gone
 	}
-	run := &run{inc: r.Inc, number: r.Gen, since: r.Since, process: p, closed: r.Closed, reason: r.Reason, heard: time.Now()}
+	run := &run{inc: r.Inc, number: r.Gen, since: r.Since, process: p, closed: r.Closed, former: r.Former, reason: r.Reason, heard: time.Now()}
 	s.runs[r.Inc] = run
 	out := l.spawn.reopen(s.id(), r, l.im)
 	run.out = out

@@ -219,12 +219,12 @@ func (l *loop) resumedCycle(p *pool, cr cycleRecord, asked control.ReloadRequest
 	for _, s := range cyclable(p) {
 		c.before[s] = cr.From
 	}
+	if g := p.gathering; g != nil && len(g.former.addrs) > 0 {
+		c.moved, c.back = !cr.Undoing, cr.Undoing
+	}
 	if cr.Undoing {
 		c.resumeUndo(p, cr)
 		return c, nil
-	}
-	if cr.Moved && c.cause == "" {
-		c.cause = "the primary was replaced while the address changed"
 	}
 	for _, s := range cyclable(p) {
 		switch {

@@ -57,6 +57,7 @@ type run struct {
 	closed  bool             // accepts no more connections
 	leaving bool             // it ends by itself
 	groups  []*inherit.Group // what it accepts on; nil: whatever there is
+	former  bool             // until groups is known: it accepts on the former addresses
 	early   bool             // it said that it is ready before we knew that it runs
 	reason  string           // why we ended it
 	timers  []*time.Timer

@@ -22,6 +22,7 @@ type conn struct {
 	once     sync.Once
 	followed atomic.Bool // it may leave; without it nothing below counts
 	hijacked atomic.Bool
+	frames   frames // of HTTP/2
 
 	mu       sync.Mutex // it guards what follows; no other is taken under it
 	server   *drainer
@@ -154,8 +155,13 @@ func (c *conn) rest() []byte {
 
 // Write passes over what the server says to a connection that has left it.
 func (c *conn) Write(p []byte) (int, error) {
-	if c.followed.Load() && c.hasLeft() {
+	switch {
+	case !c.followed.Load():
+		return c.Conn.Write(p)
+	case c.hasLeft():
 		return len(p), nil
+	case c.speaksHTTP2():
+		return c.frames.write(c.Conn, p)
 	}
 	return c.Conn.Write(p)
 }

@@ -20,6 +20,7 @@ type drainer struct {
 	own      *listener // whose connections can move; nil: none of them
 	lot      *lot
 	draining atomic.Bool
+	insists  atomic.Bool   // who was told to go in time and still asks gets this answer and no other
 	forced   atomic.Bool   // what is closed now is cut
 	changed  chan struct{} // size 1: some state is new
 
@@ -132,10 +133,13 @@ const firstRequest = time.Second
 func (d *drainer) drain() error {
 	hard := d.w.hard
 	d.depart()
+	d.goAway()
 	d.grace()
+	d.insists.Store(true)
 	for d.heir() != nil || d.returned() {
 		// Those that are busy move when they have been answered.
 		d.wait(hard, http.StateActive)
+		d.part()
 		if !d.returned() {
 			break
 		}
@@ -149,6 +153,17 @@ func (d *drainer) drain() error {
 	d.wait(hard, http.StateNew, http.StateActive, http.StateIdle) // closed, they still have to tell
 	d.hijacked()
 	return err
+}
+
+// part lets connections leave that were answered a moment ago: they are idle
+// for that moment, and nobody told their clients to go. One of which a part of
+// the next request has come waits for the rest of it.
+func (d *drainer) part() {
+	ctx, done := context.WithTimeout(d.w.hard, max(d.w.drain.LameDuck, firstRequest))
+	defer done()
+	if d.heir() != nil {
+		d.wait(ctx, http.StateActive, http.StateIdle)
+	}
 }
 
 // grace gives connections that wait the lame duck for a last request.
@@ -166,8 +181,8 @@ func (d *drainer) grace() {
 func (d *drainer) shutdown() error {
 	if d.own != nil {
 		d.own.serve(nil)
-		d.w.report.told.Add(int64(d.lot.len()))
 		_ = d.lot.Close() // always nil
+		d.w.report.told.Add(int64(d.lot.closedHere()))
 	}
 	err := d.srv.Shutdown(d.w.hard)
 	if !errors.Is(err, context.Canceled) {

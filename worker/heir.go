@@ -152,22 +152,10 @@ func (h *heir) offer(batch []*conn) []bool {
 		return taken
 	}
 	m := ipc.Move{}
-	var fds []int
-	var err error
 	for _, c := range batch {
-		var fd int
-		if fd, err = duplicate(c); err != nil {
-			break
-		}
-		fds = append(fds, fd)
 		m.Connections = append(m.Connections, ipc.Moving{Listener: c.from.name, Read: c.rest()})
 	}
-	if err == nil {
-		err = h.conn.Send(ipc.SendTimeout, ipc.TypeMove, m, fds...)
-	}
-	for _, fd := range fds {
-		_ = unix.Close(fd) // only a copy
-	}
+	err := withDescriptors(batch, nil, func(fds []int) error { return h.send(m, fds) })
 	if err == nil {
 		err = h.answer(taken)
 	}
@@ -176,6 +164,23 @@ func (h *heir) offer(batch []*conn) []bool {
 	}
 	return taken
 }
+
+// send offers connections. Descriptors in flight are limited for all processes
+// of a user together (ETOOMANYREFS, unix(7)): others are on their way then, and
+// soon there.
+func (h *heir) send(m ipc.Move, fds []int) error {
+	end := time.Now().Add(ipc.SendTimeout)
+	for pause := time.Millisecond; ; pause = min(2*pause, maxPause) {
+		err := h.conn.Send(ipc.SendTimeout, ipc.TypeMove, m, fds...)
+		if !errors.Is(err, unix.ETOOMANYREFS) || h.isOver() || time.Now().After(end) {
+			return err
+		}
+		time.Sleep(pause)
+	}
+}
+
+// maxPause is how long it waits at most before it tries again.
+const maxPause = 50 * time.Millisecond
 
 // answer reads what the heir took. If it does not say so in time it must not
 // say so later: then both would serve the same connection.
@@ -198,17 +203,21 @@ func (h *heir) answer(taken []bool) error {
 	return err
 }
 
-// duplicate is a descriptor of the connection for another process.
-func duplicate(c *conn) (int, error) {
-	inner, ok := c.Conn.(syscall.Conn)
+// withDescriptors lends the descriptors of connections: a process that has no
+// room for copies can still give them away.
+func withDescriptors(batch []*conn, fds []int, do func([]int) error) error {
+	if len(batch) == 0 {
+		return do(fds)
+	}
+	inner, ok := batch[0].Conn.(syscall.Conn)
 	if !ok {
-		return -1, errors.ErrUnsupported
+		return errors.ErrUnsupported
 	}
 	raw, err := inner.SyscallConn()
 	if err != nil {
-		return -1, err
+		return err
 	}
-	copied, dupErr := -1, error(nil)
-	err = raw.Control(func(fd uintptr) { copied, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
-	return copied, errors.Join(err, dupErr)
+	var below error
+	err = raw.Control(func(fd uintptr) { below = withDescriptors(batch[1:], append(fds, int(fd)), do) })
+	return errors.Join(err, below)
 }

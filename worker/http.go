@@ -20,8 +20,8 @@ import (
 // their clients notice nothing. The successor sees them as new connections.
 //
 // What cannot move is told to go: answers carry "Connection: close" (in
-// HTTP/2: GOAWAY); idle connections have the pool's lame duck for a last
-// request; what is in flight is finished; only then comes Shutdown. Hijacked
+// HTTP/2: GOAWAY, without TLS twice, so that no request gets lost on its way);
+// idle connections have the pool's lame duck for a last request; what is in flight is finished; only then comes Shutdown. Hijacked
 // connections may go on until [Worker.Context] ends, see [Worker.Farewell],
 // and are closed then.
 func (w *Worker) ServeHTTP(ctx context.Context, srv *http.Server, ln net.Listener) error {
@@ -57,7 +57,7 @@ func (d *drainer) wrap() {
 	}
 	d.srv.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		d.w.requests.Add(1)
-		if d.draining.Load() && !d.moves(r) {
+		if d.draining.Load() && !d.goes(r) {
 			rw.Header().Set("Connection", "close")
 		}
 		handler.ServeHTTP(rw, r)
@@ -84,11 +84,14 @@ func (d *drainer) wrap() {
 // connKey is the key of the connection in the context of its requests.
 type connKey struct{}
 
-// moves tells whether the connection of a request will go on in another
-// process when it has been answered.
-func (d *drainer) moves(r *http.Request) bool {
+// goes tells whether the connection of a request will leave this process by
+// itself when it has been answered: it moves, or its client has been told.
+func (d *drainer) goes(r *http.Request) bool {
 	c, ok := r.Context().Value(connKey{}).(*conn)
-	return ok && r.ProtoMajor == 1 && c.followed.Load() && d.mayMove()
+	if !ok || !c.followed.Load() {
+		return false
+	}
+	return r.ProtoMajor == 1 && d.mayMove() || r.ProtoMajor == 2 && d.wasTold(c)
 }
 
 // takeMoved lets the server serve connections that come from another process;

@@ -61,6 +61,9 @@ func (w *Worker) inheritSome(c *ipc.Conn, m *ipc.Message) error {
 	if err := m.Decode(&offer); err != nil {
 		return err
 	}
+	if m.Type == ipc.TypeMove && m.Short() {
+		return c.Send(ipc.SendTimeout, ipc.TypeMoved, ipc.Moved{Taken: make([]bool, len(offer.Connections))})
+	}
 	if m.Type != ipc.TypeMove || len(offer.Connections) != m.FDs {
 		return nil // of a newer one: it is not answered, and serves on
 	}

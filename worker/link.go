@@ -19,6 +19,7 @@ type link struct {
 	mu   sync.Mutex // a leaf: it guards the pointer, not the conversation
 	conn *ipc.Conn  // nil while there is no primary
 	lost time.Time  // since when
+	over bool       // the worker ends: nobody closes a conversation that is new now
 }
 
 var errNoPrimary = errors.New("no primary")
@@ -29,6 +30,8 @@ func (l *link) set(c *ipc.Conn) {
 	l.conn, l.lost = c, time.Time{}
 	if c == nil {
 		l.lost = time.Now()
+	} else if l.over {
+		_ = c.Close() // who listens to it hears the end
 	}
 }
 
@@ -54,9 +57,13 @@ func (l *link) send(kind string, body any, fds ...int) error {
 	return errNoPrimary
 }
 
+// close ends the conversation, and one that is just being opened.
 func (l *link) close() {
-	if c := l.current(); c != nil {
-		_ = c.Close() // it may have ended already
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	if l.conn != nil {
+		_ = l.conn.Close() // it may have ended already
 	}
 }
 

@@ -2,6 +2,8 @@ package worker
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -137,6 +139,22 @@ func (w *peer) until(kind string) {
 		if m.Type == kind {
 			return
 		}
+	}
+}
+
+// TestEndsWhileItJoins: a conversation that a worker has opened at its very end
+// does not keep it.
+func TestEndsWhileItJoins(t *testing.T) {
+	a, b := unixPair(t)
+	other := conversation(t, b)
+	var l link
+	l.close()
+	l.set(conversation(t, a))
+	if _, err := l.current().Receive(soon); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the worker hears %v, want %v", err, net.ErrClosed)
+	}
+	if _, err := other.Receive(soon); !errors.Is(err, io.EOF) {
+		t.Errorf("the primary hears %v, want %v", err, io.EOF)
 	}
 }
 

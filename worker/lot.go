@@ -26,6 +26,7 @@ type lot struct {
 	mu     sync.Mutex // a leaf
 	parked map[*conn]struct{}
 	closed bool
+	ended  int // connections that Close has closed
 }
 
 func newLot(addr net.Addr, idle time.Duration, left func(*conn), news func()) *lot {
@@ -63,6 +64,14 @@ func (l *lot) Close() error {
 	}
 	l.wg.Wait()
 	return nil
+}
+
+// closedHere is how many connections Close has closed: those that were asked to
+// leave have left.
+func (l *lot) closedHere() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
 }
 
 // reserve makes room for a connection, which has to be parked, or cancelled,
@@ -135,6 +144,11 @@ func (l *lot) wait(c *conn) {
 		case <-l.over:
 		}
 	}
+	l.mu.Lock()
+	if l.closed {
+		l.ended++
+	}
+	l.mu.Unlock()
 	_ = c.Close() // idle for too long, or the server has gone
 	l.forget(c)
 }

@@ -85,8 +85,41 @@ func (k *kept) text() (request, want string) {
 	return head + body, fmt.Sprintf("/%d %s", k.n, body)
 }
 
+// expect sends a request whose body waits until the server wants it (RFC 9110
+// §10.1.1).
+func (k *kept) expect() error {
+	k.n++
+	head := fmt.Sprintf("POST /%d HTTP/1.1\r\nHost: test\r\nContent-Length: 8\r\nExpect: 100-continue\r\n\r\n", k.n)
+	cut := rand.IntN(len(head))
+	if err := k.pieces(head[:cut], head[cut:]); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(k.in, nil)
+	if err != nil || resp.StatusCode != http.StatusContinue {
+		return fmt.Errorf("expect: %v, %w", resp, err)
+	}
+	if err := k.pieces("abcd", "efgh"); err != nil {
+		return err
+	}
+	return readAnswer(k.in, fmt.Sprintf("/%d abcdefgh", k.n))
+}
+
+// pieces sends text with pauses.
+func (k *kept) pieces(all ...string) error {
+	for _, piece := range all {
+		if _, err := io.WriteString(k.conn, piece); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(rand.IntN(int(3 * time.Millisecond)))) // a client's pause
+	}
+	return nil
+}
+
 // ask sends one to four requests in one to three writes, and reads the answers.
 func (k *kept) ask() error {
+	if rand.IntN(5) == 0 {
+		return k.expect()
+	}
 	var all bytes.Buffer
 	var wants []string
 	for range 1 + rand.IntN(2)*rand.IntN(4) {

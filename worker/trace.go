@@ -18,6 +18,7 @@ type trace struct {
 	tail     [serverPeek - 1]byte // the last bytes that were read, right-aligned
 	tailLen  int
 	unparsed []byte // while round is waiting
+	http2    bool
 }
 
 const (
@@ -96,6 +97,7 @@ func (t *trace) got(p []byte) {
 	switch {
 	case bytes.HasPrefix(t.unparsed, []byte("PRI ")): // HTTP/2 (RFC 9113 §3.4)
 		t.stop()
+		t.http2 = true
 	case len(t.unparsed) > maxUnparsed:
 		t.round, t.unparsed = unsure, nil
 	}

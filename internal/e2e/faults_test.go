@@ -18,7 +18,7 @@ import (
 // each call of package inject's list, one run each. The next primary has to
 // take over, with no request lost on the way. A first run of a sequence tells
 // which points there are, about 400 in all. FAULTS=all adds the sequences that
-// take longer, with 150 more.
+// take longer, with 200 more.
 func TestFaults(t *testing.T) {
 	program := injected(t)
 	for _, s := range sequences {

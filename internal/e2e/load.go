@@ -18,13 +18,15 @@ import (
 
 // pace is what a client does.
 type pace struct {
-	address, path string
-	clients       int
-	rate          int           // requests per second of all clients together
-	count         int           // requests in all; 0: until it is stopped
-	limit         time.Duration // it ends by then
-	keepAlive     bool
-	hold          bool // a connection that is closed is a failure, also one that was announced
+	address   string
+	paths     []string // the clients take them in turn
+	clients   int
+	streams   int           // of them share a connection of HTTP/2; 0: HTTP/1.1, a connection each
+	rate      int           // requests per second of all clients together
+	count     int           // requests in all; 0: until it is stopped
+	limit     time.Duration // it ends by then
+	keepAlive bool
+	hold      bool // a connection that is closed is a failure, also one that was announced
 }
 
 // client asks for pages from several connections at once and never retries: a
@@ -34,6 +36,7 @@ type client struct {
 	pace
 	cancel context.CancelFunc
 	ctx    context.Context // of its whole life
+	shared []*streams
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex // a leaf
@@ -57,16 +60,35 @@ const (
 func newClient(p pace) *client {
 	c := &client{pace: p, result: result{generations: make(map[string]int)}}
 	c.ctx, c.cancel = context.WithTimeout(context.Background(), p.limit)
-	for range p.clients {
-		c.wg.Go(c.run)
+	for n := range p.clients {
+		request, end := c.way(n)
+		c.wg.Go(func() { c.run(request, end) })
 	}
 	return c
+}
+
+// way is how one of the clients makes a request and counts it; the second
+// function ends what it has open.
+func (c *client) way(n int) (request, end func()) {
+	path := c.paths[n%len(c.paths)]
+	if c.streams > 0 {
+		if n%c.streams == 0 {
+			c.shared = append(c.shared, newStreams(c.address))
+		}
+		s := c.shared[n/c.streams]
+		return func() { c.share(s, path) }, func() {}
+	}
+	var conn *connection
+	return func() { conn = c.request(conn, path) }, func() { conn.close() }
 }
 
 // wait returns what came of it once all requests have been made.
 func (c *client) wait() result {
 	c.wg.Wait()
 	c.cancel()
+	for _, s := range c.shared {
+		s.close()
+	}
 	return c.result
 }
 
@@ -81,13 +103,12 @@ func (c *client) stopAfter(n int) {
 }
 
 // run is one client: a request, the answer, and the next one when it is time.
-func (c *client) run() {
+func (c *client) run(request, end func()) {
+	defer end()
 	tick := time.NewTicker(time.Second * time.Duration(c.clients) / time.Duration(c.rate))
 	defer tick.Stop()
-	var conn *connection
-	defer func() { conn.close() }()
 	for c.more() {
-		conn = c.request(conn)
+		request()
 		select {
 		case <-tick.C:
 		case <-c.ctx.Done():
@@ -108,26 +129,15 @@ func (c *client) more() bool {
 }
 
 // request makes one and returns the connection if it may be used again.
-func (c *client) request(conn *connection) *connection {
+func (c *client) request(conn *connection, path string) *connection {
 	fresh, before := conn == nil, ""
 	if !fresh {
 		before = conn.last
 	}
-	body, again, err := c.exchange(&conn)
+	body, again, err := c.exchange(&conn, path)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.requests++
-	if fresh {
-		c.connections++
-	}
-	if err != nil {
-		c.failed++
-		if len(c.causes) < keptCauses {
-			c.causes = append(c.causes, fmt.Sprintf("%v (new connection: %t, its last answer: %q)", err, fresh, before))
-		}
-	} else if m := generation.FindStringSubmatch(body); m != nil {
-		c.generations[m[1]]++
-	}
+	c.note(body, fresh, before, err)
 	if err == nil && again {
 		conn.last = body
 		return conn
@@ -137,11 +147,35 @@ func (c *client) request(conn *connection) *connection {
 	return nil
 }
 
+// share makes one over a connection that has others under way.
+func (c *client) share(s *streams, path string) {
+	body, fresh, err := s.get(context.WithoutCancel(c.ctx), path)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.note(body, fresh, "", err)
+}
+
+// note counts a request and what came of it.
+func (r *result) note(body string, fresh bool, before string, err error) {
+	r.requests++
+	if fresh {
+		r.connections++
+	}
+	if err != nil {
+		r.failed++
+		if len(r.causes) < keptCauses {
+			r.causes = append(r.causes, fmt.Sprintf("%v (new connection: %t, its last answer: %q)", err, fresh, before))
+		}
+	} else if m := generation.FindStringSubmatch(body); m != nil {
+		r.generations[m[1]]++
+	}
+}
+
 var generation = regexp.MustCompile(`generation=(\d+)`)
 
 // exchange sends a request, over a new connection if there is none, and reads
 // the whole answer.
-func (c *client) exchange(conn **connection) (body string, again bool, err error) {
+func (c *client) exchange(conn **connection, path string) (body string, again bool, err error) {
 	if *conn == nil {
 		if *conn, err = connect(c.address); err != nil {
 			return "", false, err
@@ -154,7 +188,7 @@ func (c *client) exchange(conn **connection) (body string, again bool, err error
 	if c.keepAlive {
 		wish = "keep-alive"
 	}
-	if _, err := fmt.Fprintf(*conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n\r\n", c.path, c.address, wish); err != nil {
+	if _, err := fmt.Fprintf(*conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n\r\n", path, c.address, wish); err != nil {
 		return "", false, fmt.Errorf("send: %w", err)
 	}
 	return (*conn).answer(c.keepAlive)

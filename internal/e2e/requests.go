@@ -10,14 +10,16 @@ import (
 
 // load makes requests:
 //
-//	load start NAME [-clients N] [-rate N] [-keep | -hold] [-limit D] ADDRESS[/PATH]
+//	load start NAME [-clients N] [-rate N] [-keep | -hold | -streams N] [-limit D] ADDRESS[/PATH] [/PATH…]
 //	load stop NAME [-min N]
 //	load wait NAME
-//	load run [-n N] [-clients N] [-rate N] [-keep | -hold] ADDRESS[/PATH]
+//	load run [-n N] [-clients N] [-rate N] [-keep | -hold | -streams N] ADDRESS[/PATH] [/PATH…]
 //
 // Stop ends it when at least N requests have been made, wait when all have.
 // Both, and run, print what came of it, and fail if a single request did. With
 // -hold each client has one connection, and it is a failure if that is closed.
+// With -streams they speak HTTP/2, N of them over one connection. Of several
+// paths each client takes one, in turn.
 func load(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
 	if len(args) < 2 {
@@ -59,14 +61,15 @@ func readPace(ts *testscript.TestScript, args []string) pace {
 	flags.IntVar(&p.count, "n", 0, "requests in all")
 	flags.BoolVar(&p.keepAlive, "keep", false, "keep connections")
 	flags.BoolVar(&p.hold, "hold", false, "keep connections, none may be closed")
+	flags.IntVar(&p.streams, "streams", 0, "speak HTTP/2, so many clients over a connection")
 	flags.DurationVar(&p.limit, "limit", 2*time.Minute, "")
 	ts.Check(flags.Parse(args))
-	if flags.NArg() != 1 || p.clients < 1 || p.rate < 1 {
-		ts.Fatalf("load: one ADDRESS[/PATH], positive numbers")
+	if flags.NArg() < 1 || p.clients < 1 || p.rate < 1 || p.streams < 0 {
+		ts.Fatalf("load: an ADDRESS[/PATH], positive numbers")
 	}
 	address, path, _ := strings.Cut(flags.Arg(0), "/")
 	p.keepAlive = p.keepAlive || p.hold
-	p.address, p.path = address, "/"+path
+	p.address, p.paths = address, append([]string{"/" + path}, flags.Args()[1:]...)
 	return p
 }
 

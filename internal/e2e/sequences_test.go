@@ -2,9 +2,16 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
 )
@@ -17,6 +24,7 @@ var sequences = []sequence{
 	{name: "restart_shell", long: true, args: shellArgs, do: restart(false), after: oneGeneration},
 	{name: "reload", before: pruned, do: reload, after: oneGeneration},
 	{name: "reload_rolled_back", before: broken, do: reload, after: mended},
+	{name: "reload_moves", alone: true, long: true, before: elsewhere, do: reload, after: oneAddress},
 	{name: "rollback", before: reloaded, do: rollback, after: oneGeneration},
 	{name: "scale_up", fresh: true, args: []string{"--workers", "1"}, do: scale(3), after: target(3)},
 	{name: "scale_down", before: scaled(3), do: scale(1), after: target(1)},
@@ -33,6 +41,41 @@ var sequences = []sequence{
 func scale(to int) func(context.Context, control.Control) (control.Job, error) {
 	return func(ctx context.Context, c control.Control) (control.Job, error) {
 		return c.Scale(ctx, control.ScaleRequest{Pool: "web", To: to})
+	}
+}
+
+// elsewhere is a primary that was started with another address for its pool,
+// which the next reload opens.
+func elsewhere(t *testing.T, v *victim) {
+	v.former = web(v.settle(t)).Listen[0]
+	v.kill(t)
+	v.args[slices.Index(v.args, "--listen")+1] = free(t)
+	v.start(t)
+	v.settle(t)
+}
+
+// oneAddress: the pool is at one of the two addresses, at the new one if
+// somebody was told so, and nobody listens at the other.
+func oneAddress(t *testing.T, v *victim, st control.Status) {
+	t.Helper()
+	oneGeneration(t, v, st)
+	next := "tcp://" + v.args[slices.Index(v.args, "--listen")+1]
+	here, gone := next, v.former
+	if web(st).Listen[0] == v.former && v.told != string(control.JobOK) {
+		here, gone = v.former, next
+	}
+	if d := cmp.Diff([]string{here}, web(st).Listen); d != "" {
+		v.fatal(t, "the pool listens on (-want +got):\n%s", d)
+	}
+	r := newClient(pace{address: strings.TrimPrefix(here, "tcp://"), paths: []string{"/"}, clients: 3, rate: 300, count: 12, limit: patience}).wait()
+	if r.failed > 0 {
+		v.fatal(t, "%d of %d requests failed: %q", r.failed, r.requests, r.causes)
+	}
+	if c, err := net.DialTimeout("tcp", strings.TrimPrefix(gone, "tcp://"), patience); !errors.Is(err, unix.ECONNREFUSED) {
+		if err == nil {
+			err = c.Close()
+		}
+		v.fatal(t, "somebody listens on %s still: %v", gone, err)
 	}
 }
 

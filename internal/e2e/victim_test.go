@@ -34,6 +34,7 @@ type victim struct {
 
 	generation, highest int // when the sequence began
 	target              int
+	former              string // where its pool listened before it was moved
 	accepted            bool   // what was asked for
 	told                string // how the job ended; empty: nobody heard of it
 	trail               string // the points that were passed last
@@ -102,7 +103,7 @@ func (v *victim) ensure(t *testing.T) {
 	if v.alone || len(v.loads) > 0 {
 		return
 	}
-	p := pace{address: strings.TrimPrefix(web(st).Listen[0], "tcp://"), path: "/", clients: 2, rate: 60, limit: wholeRun}
+	p := pace{address: strings.TrimPrefix(web(st).Listen[0], "tcp://"), paths: []string{"/"}, clients: 2, rate: 60, limit: wholeRun}
 	kept := p
 	kept.keepAlive = true
 	v.loads = []*client{newClient(p), newClient(kept)}

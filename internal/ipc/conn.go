@@ -35,8 +35,15 @@ type Conn struct {
 
 	sending sync.Mutex // held for one whole message
 
-	buf []byte
-	fds []int // received, not yet claimed by a message
+	buf  []byte
+	came []arrival // received, not yet claimed by a message
+}
+
+// arrival are the descriptors of one read, which are those of one message: a
+// read ends behind the first byte that carries some.
+type arrival struct {
+	fds   []int
+	short bool // the process had no room for all of them
 }
 
 // NewConn speaks on c, which it then owns. It begins with [HelloLimit].
@@ -70,6 +77,7 @@ type Message struct {
 	Body cbor.RawMessage `cbor:"b,omitempty"`
 
 	files []int
+	short bool
 }
 
 // Decode reads the body into v. An empty body leaves v as it is.
@@ -90,6 +98,11 @@ func (m *Message) Files() []int {
 	m.files = nil
 	return files
 }
+
+// Short tells that descriptors came with the message and could not be taken in:
+// this process has no room for as many (EMFILE; MSG_CTRUNC, recvmsg(2)). Then
+// none is left of them, and FDs is 0.
+func (m *Message) Short() bool { return m.short }
 
 // Discard closes the descriptors that nobody took.
 func (m *Message) Discard() { closeAll(m.Files()) }
@@ -213,11 +226,10 @@ func (c *Conn) next() (Message, bool, error) {
 		return m, false, err
 	case len(c.buf)-len(rest) > c.limit:
 		return m, false, ErrTooLarge
-	case m.FDs < 0 || m.FDs > len(c.fds):
-		return m, false, fmt.Errorf("message %s claims %d descriptors, %d came", m.Type, m.FDs, len(c.fds))
 	}
-	m.files = append([]int(nil), c.fds[:m.FDs]...)
-	c.fds = c.fds[m.FDs:]
+	if err := c.claim(&m); err != nil {
+		return m, false, err
+	}
 	m.Body = append(cbor.RawMessage(nil), m.Body...) // the buffer is used again
 	c.buf = append(c.buf[:0], rest...)
 	return m, true, nil
@@ -247,35 +259,65 @@ func (c *Conn) fill() error {
 		err = io.EOF
 	}
 	c.buf = c.buf[:len(c.buf)+n]
-	return errors.Join(err, c.claim(oob[:oobn], flags))
+	return errors.Join(err, c.keep(oob[:oobn], flags))
 }
 
-// claim keeps the descriptors that came with a read.
-func (c *Conn) claim(oob []byte, flags int) error {
-	if len(oob) == 0 {
+// keep takes in the descriptors that came with a read.
+func (c *Conn) keep(oob []byte, flags int) error {
+	truncated := flags&unix.MSG_CTRUNC != 0
+	if len(oob) == 0 && !truncated {
 		return nil
 	}
 	control, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return err
 	}
+	var a arrival
 	for i := range control {
 		fds, err := unix.ParseUnixRights(&control[i])
 		if err != nil {
 			continue // credentials or the like: not ours
 		}
-		c.fds = append(c.fds, fds...)
+		a.fds = append(a.fds, fds...)
 	}
-	if flags&unix.MSG_CTRUNC != 0 || len(c.fds) > maxFDs {
+	a.short = truncated && len(a.fds) < maxFDs
+	c.came = append(c.came, a)
+	total := 0
+	for _, a := range c.came {
+		total += len(a.fds)
+	}
+	if truncated && !a.short || total > maxFDs || len(c.came) > maxFDs {
 		return fmt.Errorf("more than %d descriptors", maxFDs)
+	}
+	return nil
+}
+
+// claim gives a message the descriptors that came with it.
+func (c *Conn) claim(m *Message) error {
+	if m.FDs == 0 {
+		return nil
+	}
+	if len(c.came) == 0 || m.FDs < 0 || m.FDs > len(c.came[0].fds) && !c.came[0].short {
+		return fmt.Errorf("message %s claims %d descriptors, which have not come", m.Type, m.FDs)
+	}
+	a := &c.came[0]
+	if a.short {
+		closeAll(a.fds)
+		m.FDs, m.short, a.fds = 0, true, nil
+	}
+	m.files = append([]int(nil), a.fds[:m.FDs]...)
+	if a.fds = a.fds[m.FDs:]; len(a.fds) == 0 {
+		c.came = c.came[1:]
 	}
 	return nil
 }
 
 // fail closes what came and was not claimed: the conversation is of no more use.
 func (c *Conn) fail(err error) error {
-	closeAll(c.fds)
-	c.fds = nil
+	for _, a := range c.came {
+		closeAll(a.fds)
+	}
+	c.came = nil
 	if errors.Is(err, io.EOF) && len(c.buf) > 0 {
 		return io.ErrUnexpectedEOF
 	}

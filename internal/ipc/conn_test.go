@@ -217,6 +217,67 @@ func TestDescriptorsThatNobodyWants(t *testing.T) {
 	}
 }
 
+// roomFor lets the process open n more descriptors, until the test ends or the
+// function that it returns is called.
+func roomFor(t *testing.T, n int) (enough func()) {
+	t.Helper()
+	var was unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
+	low := was
+	low.Cur = 0
+	for free := 0; free <= n; low.Cur++ { // the kernel gives the lowest free number
+		if _, err := unix.FcntlInt(uintptr(low.Cur), unix.F_GETFD, 0); err != nil {
+			free++
+		}
+	}
+	low.Cur--
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
+	enough = func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was)) }
+	t.Cleanup(enough)
+	return enough
+}
+
+// TestNoRoomForDescriptors: a message comes without those that do not fit, none
+// of them stays open, and the conversation goes on.
+func TestNoRoomForDescriptors(t *testing.T) {
+	for room := range 4 {
+		a, b := conns(t)
+		b.Trust(true)
+		before := openFDs(t)
+		must(t, a.Send(soon, TypeReady, nil))
+		must(t, a.Send(soon, TypeDrain, Drain{LameDuck: 7, Deadline: 1 << 40}, 0, 1, 2))
+		must(t, a.Send(soon, TypeSession, Session{Args: []string{strings.Repeat("x", 10_000)}}, 0))
+		must(t, a.Send(soon, TypeBeat, nil))
+		enough := roomFor(t, room)
+		var got []Message
+		for range 4 {
+			m, err := b.Receive(soon)
+			if err != nil {
+				t.Fatalf("room for %d: %v", room, err)
+			}
+			got = append(got, m)
+		}
+		enough()
+		fits := room >= 3
+		if drain := got[1]; drain.short == fits || (drain.FDs == 3) != fits || (len(drain.files) == 3) != fits {
+			t.Errorf("room for %d: %+v", room, drain)
+		}
+		if session, fits := got[2], room > 0 && room < 3; session.short == fits || len(session.files) != session.FDs {
+			t.Errorf("room for %d: %+v", room, session)
+		}
+		var d Drain
+		if err := got[1].Decode(&d); err != nil || d.LameDuck != 7 {
+			t.Errorf("room for %d: %+v, %v", room, d, err)
+		}
+		for i := range got {
+			got[i].Discard()
+		}
+		if after := openFDs(t); after != before {
+			t.Errorf("room for %d: %d descriptors are open, want %d", room, after, before)
+		}
+	}
+}
+
 func TestReceiveDeadline(t *testing.T) {
 	a, b := pair(t)
 	c := NewConn(b)
