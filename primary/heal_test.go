@@ -18,7 +18,9 @@ func TestHeal(t *testing.T) {
 	l := &loop{
 		cfg: Config{State: dir, Console: func(string) {}}, post: func(event) bool { return true }, saver: &saver{path: filepath.Join(dir, recordFile), sick: true}, counter: &counter{},
 		news: newJournal(1, keptEvents, keptBytes, func(control.Event) int { return 1 }),
+		post: func(event) bool { return true },
 	}
+	defer l.rest.end()
 	now := time.Now()
 	attempts := 0
 	for range int(6 * time.Minute / tickEvery) {
