@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 
 	"github.com/norestart/norestart/control"
@@ -14,7 +15,11 @@ import (
 // run is the directory where their workers find the primary.
 func (app App) specFor(run string) (control.Spec, error) {
 	s := app.spec()
-	for i, p := range app.Pools {
+	pools := app.Pools
+	if app.Shell != nil {
+		pools = append(slices.Clone(pools), Pool{Name: shellPool, User: app.Shell.User, Group: app.Shell.Group})
+	}
+	for i, p := range pools { // in the order of the spec
 		as, err := identityOf(p.User, p.Group)
 		if err == nil && as != nil {
 			err = reachable(run, p.User)

@@ -267,7 +267,8 @@ func (app App) lead() error {
 	if cfg.Image, cfg.Back, err = succession(); err != nil {
 		return err
 	}
-	cfg.Prepare = func(admin string) error { return prepareBy(starter, cfg, admin) }
+	cfg.Prepare = func(admin string, again bool) error { return prepareBy(starter, cfg, admin, again) }
+	cfg.Custody = app.custody(d.State, cwd)
 	return primary.Run(context.Background(), cfg)
 }
 

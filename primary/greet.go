@@ -156,6 +156,8 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func(
 	case ipc.PurposeTake:
 		p.calls.take(conn, h.Token, h.Incarnation)
 		return nil
+	case ipc.PurposeCustody:
+		return p.custody(ctx, conn, k)
 	}
 	return fmt.Errorf("%w: purpose %q", control.ErrUsage, h.Purpose)
 }

@@ -58,7 +58,7 @@ type Server struct {
 func New(cfg Config, h Host) (*Server, error) {
 	cfg = cfg.withDefaults()
 	switch {
-	case len(h.HostKeys) == 0:
+	case h.HostKey == nil:
 		return nil, errors.New("shell: no host key")
 	case h.Control == nil:
 		return nil, errors.New("shell: no control")
