@@ -22,6 +22,7 @@ import (
 const (
 	ownDir       = "shell"              // what shell workers write, also users.HistoryDir
 	attemptsFile = "failed-logins.json" // in it
+	penaltyFile  = "penalties"          // in it
 )
 
 // maxRecord bounds a record of a shell worker on its way to the log. What can

@@ -91,6 +91,7 @@ func (app App) shellHost(w *worker.Worker) (shell.Host, part, error) {
 	}
 	h.Audit = part.audit
 	h.History, h.AttemptsFile = filepath.Join(part.own, filepath.Base(users.HistoryDir)), filepath.Join(part.own, attemptsFile)
+	h.PenaltiesFile = filepath.Join(part.own, penaltyFile)
 	if err := app.shellKeys(&h, part, w); err != nil {
 		return h, part, errors.Join(err, part.close())
 	}

@@ -138,6 +138,9 @@ type Host struct {
 	// AttemptsFile is where failed logins are counted until their user has been
 	// told; empty: they are counted until the process ends.
 	AttemptsFile string
+	// PenaltiesFile keeps what is held against sources, so that a killed process
+	// is no fresh start for who guesses passwords; empty: it is forgotten.
+	PenaltiesFile string
 	// Log takes a line for the worker's log; nil: dropped.
 	Log func(format string, args ...any)
 }
