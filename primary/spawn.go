@@ -181,6 +181,11 @@ func (sp *spawner) spawn(g *generation, b ipc.Boot, listeners []int, spec contro
 		return nil, nil, fmt.Errorf("open the output: %w", err)
 	}
 	defer unix.Close(child)
+	if as := spec.RunAs; as != nil { // whoever opens /dev/stdout needs the right to
+		if err := unix.Fchown(child, int(as.UID), int(as.GID)); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("give the output away: %w", err), ours.Close())
+		}
+	}
 	boot, err := bootPipe(b)
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
