@@ -3,8 +3,11 @@ package norestart
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/norestart/norestart/control"
@@ -14,10 +17,14 @@ import (
 // run is the directory where their workers find the primary.
 func (app App) specFor(run string) (control.Spec, error) {
 	s := app.spec()
-	for i, p := range app.Pools {
+	pools := app.Pools
+	if app.Shell != nil {
+		pools = append(slices.Clone(pools), Pool{Name: shellPool, User: app.Shell.User, Group: app.Shell.Group})
+	}
+	for i, p := range pools { // in the order of the spec
 		as, err := identityOf(p.User, p.Group)
 		if err == nil && as != nil {
-			err = reachable(run, p.User)
+			err = reachable(run, as)
 		}
 		if err != nil {
 			return s, fmt.Errorf("pool %s: %w", p.Name, err)
@@ -83,15 +90,37 @@ func number(into *uint32, text string) error {
 	return err
 }
 
-// reachable refuses a run directory that another user cannot pass: his workers
-// would never find the primary.
-func reachable(run, name string) error {
-	info, err := os.Stat(run)
-	if err != nil {
-		return err
+// reachable refuses a run directory that another user cannot pass, or reach: his
+// workers would never find the primary.
+func reachable(run string, as *control.Identity) error {
+	for dir := run; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		if !mayPass(info, as) {
+			advice := "a cluster with users of its own needs the standard directories, without --dir"
+			if dir != run {
+				advice = "chmod a+x " + dir
+			}
+			return fmt.Errorf("user %s cannot enter %s (mode %04o): %s", as.Name, dir, info.Mode().Perm(), advice)
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
 	}
-	if info.Mode()&0o001 == 0 {
-		return fmt.Errorf("user %s cannot enter %s (mode %04o): a cluster with users of its own needs the standard directories, without --dir", name, run, info.Mode().Perm())
+}
+
+// mayPass tells whether a user may look up names in a directory (path_resolution(7)).
+func mayPass(dir fs.FileInfo, as *control.Identity) bool {
+	mode, of := dir.Mode().Perm(), ownerOf(dir)
+	switch {
+	case as.UID == 0:
+		return true
+	case of.uid == as.UID:
+		return mode&0o100 != 0
+	case of.gid == as.GID, slices.Contains(as.Groups, of.gid):
+		return mode&0o010 != 0
 	}
-	return nil
+	return mode&0o001 != 0
 }

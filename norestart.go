@@ -51,8 +51,12 @@ type Pool struct {
 	Limits map[string]uint64 // resource limits: nofile, nproc, as, core, fsize
 	// User and Group are whom its workers run as, by name or number; an empty
 	// Group is the user's own with his others. Only a cluster of root's can have
-	// them. Such workers cannot gain privileges (no_new_privs).
+	// them.
 	User, Group string
+	// NewPrivileges lets what its workers execute gain privileges: set-user-ID
+	// programs such as sudo or mail, and programs with capabilities such as ping.
+	// Without it the kernel refuses that to them (no_new_privs).
+	NewPrivileges bool
 	// Orphan is what its workers do without a primary: control.OrphanServe
 	// (default), OrphanDrain after OrphanAfter, or OrphanExit, with which a
 	// restart of the primary ends them, too.
@@ -74,7 +78,7 @@ type Pool struct {
 func (p Pool) spec() control.PoolSpec {
 	return control.PoolSpec{
 		Name: p.Name, Workers: p.Workers, Listen: p.Listen,
-		Share: p.Share, Policy: p.Policy, Grant: p.Grant, Limits: p.Limits,
+		Share: p.Share, Policy: p.Policy, Grant: p.Grant, Limits: p.Limits, NewPrivileges: p.NewPrivileges,
 		Orphan: p.Orphan, OrphanAfter: p.OrphanAfter,
 		ReadyTimeout: p.ReadyTimeout, MinReady: p.MinReady, Canary: p.Canary,
 		LameDuck: p.LameDuck, DrainTimeout: p.DrainTimeout, KillAfter: p.KillAfter,
@@ -267,7 +271,8 @@ func (app App) lead() error {
 	if cfg.Image, cfg.Back, err = succession(); err != nil {
 		return err
 	}
-	cfg.Prepare = func(admin string) error { return prepareBy(starter, cfg, admin) }
+	cfg.Prepare = func(admin string, again bool) error { return prepareBy(starter, cfg, admin, again) }
+	cfg.Custody = app.custody(d.State, cwd)
 	return primary.Run(context.Background(), cfg)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,23 +26,26 @@ const (
 	initialPasswordFile = "initial-password"
 	adminVariable       = "NORESTART_ADMIN"
 	stateVariable       = "NORESTART_STATE"
+	againVariable       = "NORESTART_AGAIN" // set: while the cluster runs
 	// prepareTimeout is generous: a first start makes keys and hashes a password.
 	prepareTimeout = 30 * time.Second
 )
 
 // prepareBy lets a process of its own check and make what the admin port
 // needs, before anything is started: the primary itself parses no file of
-// users and makes no keys.
-func prepareBy(starter primary.Starter, cfg primary.Config, admin string) error {
+// users and makes no keys. It is done again when the shell worker misses
+// something, which makes none either.
+func prepareBy(starter primary.Starter, cfg primary.Config, admin string, again bool) error {
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(null)
-	p, err := starter.Start(proc.Command{
-		Path: "/proc/self/exe", Argv: cfg.Argv, Dir: cfg.Dir, Files: []int{null, 2, 2},
-		Env: append(cfg.Env, primary.RoleVariable+"="+rolePrepare, adminVariable+"="+admin, stateVariable+"="+cfg.State),
-	})
+	env := append(slices.Clone(cfg.Env), primary.RoleVariable+"="+rolePrepare, adminVariable+"="+admin, stateVariable+"="+cfg.State)
+	if again {
+		env = append(env, againVariable+"=1")
+	}
+	p, err := starter.Start(proc.Command{Path: "/proc/self/exe", Argv: cfg.Argv, Dir: cfg.Dir, Files: []int{null, 2, 2}, Env: env})
 	if err != nil {
 		return fmt.Errorf("prepare the admin port: %w", err)
 	}
@@ -61,6 +65,10 @@ func prepareBy(starter primary.Starter, cfg primary.Config, admin string) error 
 // prepare is the role of that process.
 func (app App) prepare() error {
 	state, admin := os.Getenv(stateVariable), os.Getenv(adminVariable)
+	if os.Getenv(againVariable) != "" {
+		_, err := app.makeOwn(state, admin)
+		return err
+	}
 	if _, err := commands.NewRegistry(commands.Builtin(Version), app.Shell.Commands...); err != nil {
 		return fmt.Errorf("commands: %w", err)
 	}
@@ -69,24 +77,42 @@ func (app App) prepare() error {
 			return fmt.Errorf("password hash of the user admin: %w", err)
 		}
 	}
-	key, err := certs.HostKey(state)
+	shown, err := app.makeOwn(state, admin)
 	if err != nil {
 		return err
 	}
-	config, err := app.serverTLS(state, hostOf(admin), nil)
-	if err != nil {
-		return err
-	}
-	leaf, err := certs.Leaf(config)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "%s: host key %s\n", app.Name, certs.Fingerprint(key.PublicKey()))
-	fmt.Fprintf(os.Stderr, "%s: TLS key %s\n", app.Name, certs.TLSFingerprint(leaf))
+	fmt.Fprintf(os.Stderr, "%s: host key %s\n", app.Name, shown.ssh)
+	fmt.Fprintf(os.Stderr, "%s: TLS key %s\n", app.Name, shown.tls)
 	if err := app.firstUser(state, admin, os.Stderr); err != nil {
 		return err
 	}
 	return app.warnOfExposure(state, admin, os.Stderr)
+}
+
+// fingerprints are what clients are shown.
+type fingerprints struct{ ssh, tls string }
+
+// makeOwn makes what the shell worker needs and may not make itself: its keys,
+// its certificate, and its part of the state directory.
+func (app App) makeOwn(state, admin string) (shown fingerprints, err error) {
+	key, err := certs.HostKey(state)
+	if err != nil {
+		return shown, err
+	}
+	config, err := app.serverTLS(state, hostOf(admin)).Config()
+	if err != nil {
+		return shown, err
+	}
+	leaf, err := certs.Leaf(config)
+	if err != nil {
+		return shown, err
+	}
+	as, err := identityOf(app.Shell.User, app.Shell.Group)
+	if err != nil {
+		return shown, fmt.Errorf("shell: %w", err)
+	}
+	shown = fingerprints{certs.Fingerprint(key.PublicKey()), certs.TLSFingerprint(leaf)}
+	return shown, ownDirectory(filepath.Join(state, ownDir), as)
 }
 
 // firstUser makes the user admin with a password of its own at the very first

@@ -2,10 +2,10 @@ package norestart
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,16 +14,12 @@ import (
 	"github.com/norestart/norestart/certs"
 	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/control"
-	"github.com/norestart/norestart/internal/audit"
 	"github.com/norestart/norestart/internal/proc"
 	"github.com/norestart/norestart/internal/sandbox"
 	"github.com/norestart/norestart/internal/users"
 	"github.com/norestart/norestart/shell"
 	"github.com/norestart/norestart/worker"
 )
-
-// attemptsFile counts failed logins in the state directory.
-const attemptsFile = "failed-logins.json"
 
 // spareThreads of the shell worker are for those moments in which no process may
 // be started, and somebody wants to see why.
@@ -33,11 +29,11 @@ const spareThreads = 10
 // port needs and serves it.
 func (app App) serveShell(ctx context.Context, w *worker.Worker) error {
 	proc.SpareThreads(spareThreads)
-	host, log, err := app.shellHost(w)
+	host, part, err := app.shellHost(w)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer part.close()
 	s, err := shell.New(*app.Shell, host)
 	if err != nil {
 		return err
@@ -55,7 +51,9 @@ func (app App) serveShell(ctx context.Context, w *worker.Worker) error {
 	}
 	var keeping sync.WaitGroup
 	keep, stop := context.WithCancel(context.WithoutCancel(ctx)) // who is replaced and has sessions keeps it, too
-	keeping.Go(func() { certs.KeepHostKey(keep, w.StateDir(), host.Log) })
+	if part.writes() {
+		keeping.Go(func() { certs.KeepHostKey(keep, w.StateDir(), host.Log) })
+	}
 	defer keeping.Wait()
 	defer stop()
 	if err := w.Ready(); err != nil {
@@ -88,37 +86,59 @@ func blockedBefore(ctx context.Context, w *worker.Worker) []commands.BlockedInfo
 	return all
 }
 
-func (app App) shellHost(w *worker.Worker) (shell.Host, *audit.Log, error) {
-	state := w.StateDir()
-	h := shell.Host{Name: w.Cluster(), Version: Version, Control: w.Control, History: filepath.Join(state, users.HistoryDir)}
-	key, err := certs.HostKey(state)
-	if err != nil {
-		return h, nil, err
-	}
-	h.HostKeys = append(h.HostKeys, key)
+// shellHost puts together what the process around it provides to the shell, with
+// its part of the state directory.
+func (app App) shellHost(w *worker.Worker) (shell.Host, part, error) {
+	h := shell.Host{Name: w.Cluster(), Version: Version, Control: w.Control, Local: localCalls(w)}
 	h.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-	if h.TLS, err = app.serverTLS(state, hostOf(app.Shell.Addr()), h.Log); err != nil {
-		return h, nil, err
-	}
-	if h.Users, err = users.Open(filepath.Join(state, users.FileName), nil, certs.CheckAuthorizedKey); err != nil {
-		return h, nil, err
-	}
-	log, err := audit.Open(filepath.Join(state, audit.FileName), audit.Options{})
+	part, err := openPart(w)
 	if err != nil {
-		return h, nil, err
+		return h, part, err
 	}
-	h.Audit = log.Append
-	h.AttemptsFile = filepath.Join(state, attemptsFile)
-	h.Local = localCalls(w)
-	return h, log, nil
+	h.Audit = part.audit
+	h.History, h.AttemptsFile = filepath.Join(part.own, filepath.Base(users.HistoryDir)), filepath.Join(part.own, attemptsFile)
+	h.PenaltiesFile = filepath.Join(part.own, penaltyFile)
+	if err := app.shellKeys(&h, part, w); err != nil {
+		return h, part, errors.Join(err, part.close())
+	}
+	return h, part, nil
+}
+
+// shellKeys opens the keys, and the users.
+func (app App) shellKeys(h *shell.Host, part part, w *worker.Worker) error {
+	state, prepare := w.StateDir(), w.Custody().Prepare
+	key, err := certs.OpenHostKey(part.files, state, h.Log)
+	if errors.Is(err, fs.ErrNotExist) { // somebody wants a new one
+		if err = prepare(); err == nil {
+			key, err = certs.OpenHostKey(part.files, state, h.Log)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	h.HostKey = key.Signer
+	server := app.serverTLS(state, hostOf(app.Shell.Addr()))
+	server.Files, server.Prepare, server.Log = part.files, prepare, h.Log
+	for _, path := range []*string{&server.CertFile, &server.KeyFile} { // as the primary knows them
+		if *path != "" {
+			if *path, err = filepath.Abs(*path); err != nil {
+				return err
+			}
+		}
+	}
+	if h.TLS, err = server.Config(); err != nil {
+		return err
+	}
+	h.Users, err = users.OpenFrom(part.files, filepath.Join(state, users.FileName), nil, certs.CheckAuthorizedKey)
+	return err
 }
 
 // serverTLS is the TLS side of the admin port.
-func (app App) serverTLS(state, host string, logf func(string, ...any)) (*tls.Config, error) {
+func (app App) serverTLS(state, host string) certs.Server {
 	return certs.Server{
 		Dir: state, Hosts: append([]string{host}, app.Shell.TLSNames...),
-		CertFile: app.Shell.TLSCert, KeyFile: app.Shell.TLSKey, Log: logf,
-	}.Config()
+		CertFile: app.Shell.TLSCert, KeyFile: app.Shell.TLSKey,
+	}
 }
 
 // localCalls brings the worker's local calls to the shell.

@@ -51,7 +51,7 @@ func CreateCA(dir, name string) (*Authority, error) {
 	if _, err := os.Lstat(certPath); err == nil {
 		return nil, taken(certPath)
 	}
-	key, err := loadTLSKey(filepath.Join(dir, caKeyFile)) // one that was cut short is taken up
+	key, err := loadTLSKey(durable.Disk{}, filepath.Join(dir, caKeyFile)) // one that was cut short is taken up
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err = createTLSKey(filepath.Join(dir, caKeyFile))
 	}
@@ -96,14 +96,14 @@ func selfSign(name string, key *ecdsa.PrivateKey) ([]byte, error) {
 // OpenCA loads the CA of dir. Without its key the error is [ErrNoCA].
 func OpenCA(dir string) (*Authority, error) {
 	keyPath, certPath := filepath.Join(dir, caKeyFile), filepath.Join(dir, caCertFile)
-	key, err := loadTLSKey(keyPath)
+	key, err := loadTLSKey(durable.Disk{}, keyPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w in %s", ErrNoCA, dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("CA: %w", err)
 	}
-	chain, err := readChain(certPath)
+	chain, err := readChain(durable.Disk{}, certPath)
 	if err != nil {
 		return nil, fmt.Errorf("CA: %w", err)
 	}

@@ -6,17 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/norestart/norestart/internal/durable"
 )
 
 // clients judges the certificates of clients by what is in the state directory
 // now.
 type clients struct {
-	dir string
+	files durable.Files
+	dir   string
 
 	mu    sync.Mutex // protects what follows
 	seen  []fs.FileInfo
@@ -44,35 +46,26 @@ func (c *clients) verify(state tls.ConnectionState) error {
 func (c *clients) current() *trust {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	seen := look(filepath.Join(c.dir, caCertFile), filepath.Join(c.dir, ledgerFile))
-	if c.trust == nil || c.trust.fault != nil || !slices.EqualFunc(seen, c.seen, same) {
-		c.seen, c.trust = seen, loadTrust(c.dir)
+	seen, err := durable.Look(c.files, filepath.Join(c.dir, caCertFile), filepath.Join(c.dir, ledgerFile))
+	switch {
+	case err != nil && c.trust != nil:
+		return c.trust
+	case err != nil:
+		return &trust{fault: err}
+	case c.trust != nil && c.trust.fault == nil && slices.EqualFunc(seen, c.seen, durable.Same):
+		return c.trust
 	}
-	return c.trust
+	t := loadTrust(c.files, c.dir)
+	if errors.Is(t.fault, durable.ErrAway) && c.trust != nil {
+		return c.trust
+	}
+	c.seen, c.trust = seen, t
+	return t
 }
 
-// look returns what there is to see of files from outside; nil for one that
-// cannot be seen.
-func look(paths ...string) []fs.FileInfo {
-	list := make([]fs.FileInfo, len(paths))
-	for i, path := range paths {
-		if info, err := os.Stat(path); err == nil {
-			list[i] = info
-		}
-	}
-	return list
-}
-
-func same(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == nil && b == nil
-	}
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode()
-}
-
-func loadTrust(dir string) *trust {
+func loadTrust(files durable.Files, dir string) *trust {
 	path := filepath.Join(dir, caCertFile)
-	chain, err := readChain(path)
+	chain, err := readChain(files, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &trust{}
 	}
@@ -87,9 +80,9 @@ func loadTrust(dir string) *trust {
 		}
 		t.roots.AddCert(root)
 	}
-	l, err := readLedger(dir)
+	l, err := readLedger(files, dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = missingLedger(dir)
+		err = lostLedger(files, dir)
 	}
 	t.fault = errors.Join(t.fault, err)
 	for _, c := range l.Certificates {

@@ -405,7 +405,7 @@ func TestFaultIsTriedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := &clients{dir: dir}
+	c := &clients{files: durable.Disk{}, dir: dir}
 	write(make([]byte, len(good)))
 	if c.current().fault == nil {
 		t.Error("trust in a file of zeros")

@@ -29,7 +29,7 @@ const (
 // same one.
 func HostKey(dir string) (ssh.Signer, error) {
 	path := filepath.Join(dir, hostKeyFile)
-	signer, err := loadHostKey(path)
+	signer, err := loadHostKey(durable.Disk{}, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		signer, err = createHostKey(path)
 	}
@@ -43,8 +43,8 @@ func HostKey(dir string) (ssh.Signer, error) {
 // Fingerprint is the key as ssh shows it: SHA256 and 43 characters.
 func Fingerprint(key ssh.PublicKey) string { return ssh.FingerprintSHA256(key) }
 
-func loadHostKey(path string) (ssh.Signer, error) {
-	data, _, err := durable.ReadSecret(path)
+func loadHostKey(files durable.Files, path string) (ssh.Signer, error) {
+	data, _, err := durable.ReadSecretFrom(files, path)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func createHostKey(path string) (ssh.Signer, error) {
 	}
 	err = durable.CreateFile(path, data, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return loadHostKey(path) // another process was first
+		return loadHostKey(durable.Disk{}, path) // another process was first
 	}
 	return signer, err
 }

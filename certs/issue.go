@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"time"
 
@@ -23,9 +22,6 @@ const (
 	renewAt  = 30 * 24 * time.Hour // left
 	skew     = time.Hour           // by which a client's clock may be behind
 )
-
-// maxCertFile is the size in bytes above which tls.crt is refused.
-const maxCertFile = 1 << 20
 
 // names are the hosts that a certificate can name: an address on which a server
 // listens everywhere is none by which it is called.
@@ -43,7 +39,7 @@ func names(hosts []string) []string {
 // certificate returns the chain in the file if it serves, else a new one. ca is
 // nil where there is none.
 func certificate(path string, key *ecdsa.PrivateKey, hosts []string, ca *Authority) ([][]byte, *x509.Certificate, error) {
-	chain, leaf, err := loadCertificate(path, key)
+	chain, leaf, err := loadCertificate(durable.Disk{}, path, key)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && stale(leaf, hosts, ca, time.Now()) {
 		return issue(path, key, hosts, ca)
 	}
@@ -69,9 +65,9 @@ func due(leaf *x509.Certificate, now time.Time) bool {
 	return leaf.NotAfter.Sub(now) < early
 }
 
-func loadCertificate(path string, key *ecdsa.PrivateKey) ([][]byte, *x509.Certificate, error) {
+func loadCertificate(files durable.Files, path string, key *ecdsa.PrivateKey) ([][]byte, *x509.Certificate, error) {
 	const remedy = "remove it to have it issued anew with the same key"
-	chain, err := readChain(path)
+	chain, err := readChain(files, path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,15 +85,8 @@ func loadCertificate(path string, key *ecdsa.PrivateKey) ([][]byte, *x509.Certif
 }
 
 // readChain returns the certificates in the file, the server's first.
-func readChain(path string) ([][]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxCertFile {
-		return nil, fmt.Errorf("%s: not a regular file of at most %d bytes", path, maxCertFile)
-	}
-	data, err := os.ReadFile(path)
+func readChain(files durable.Files, path string) ([][]byte, error) {
+	data, err := durable.ReadPublicFrom(files, path)
 	if err != nil {
 		return nil, err
 	}

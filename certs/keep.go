@@ -48,7 +48,7 @@ func (k *keeper) look() {
 		k.putBack()
 	case err == nil && (k.seen == nil || !os.SameFile(info, k.seen) || !info.ModTime().Equal(k.seen.ModTime())):
 		k.seen = info
-		if _, err := loadHostKey(k.path); err != nil {
+		if _, err := loadHostKey(durable.Disk{}, k.path); err != nil {
 			return // the next start says so
 		}
 		if data, _, err := durable.ReadSecret(k.path); err == nil {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/norestart/norestart/internal/durable"
 )
 
 // A host key that has gone comes back as it was, the rotated one too; a file that
@@ -28,7 +30,7 @@ func TestKeeper(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.look()
-		got, err := loadHostKey(path)
+		got, err := loadHostKey(durable.Disk{}, path)
 		if err != nil || !bytes.Equal(got.PublicKey().Marshal(), want) {
 			t.Errorf("another key, or none: %v", err)
 		}

@@ -46,7 +46,7 @@ func serialText(n *big.Int) string { return n.Text(16) }
 
 // List returns the clients' certificates of dir, oldest first.
 func List(dir string) ([]Issued, error) {
-	l, err := readLedger(dir)
+	l, err := readLedger(durable.Disk{}, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -104,9 +104,9 @@ func checkSerial(serial, user string) error {
 	return nil
 }
 
-func readLedger(dir string) (ledger, error) {
+func readLedger(files durable.Files, dir string) (ledger, error) {
 	path := filepath.Join(dir, ledgerFile)
-	data, _, err := durable.ReadSecret(path)
+	data, _, err := durable.ReadSecretFrom(files, path)
 	if err != nil {
 		return ledger{}, err
 	}
@@ -141,9 +141,9 @@ func editLedger(dir string, change func(*ledger) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	l, err := readLedger(dir)
+	l, err := readLedger(durable.Disk{}, dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		l, err = ledger{Version: 1}, missingLedger(dir)
+		l, err = ledger{Version: 1}, lostLedger(durable.Disk{}, dir)
 	}
 	if err != nil {
 		return err
@@ -159,11 +159,12 @@ func editLedger(dir string, change func(*ledger) error) (err error) {
 	return durable.WriteFile(path, append(data, '\n'), 0o600)
 }
 
-// missingLedger is nil where there need not be a ledger: without a CA of our
-// own. A CA that has lost its ledger has lost what it revoked.
-func missingLedger(dir string) error {
-	_, err := OpenCA(dir)
-	if errors.Is(err, ErrNoCA) {
+// lostLedger is nil where there need not be a ledger: without a CA of our own,
+// which is one whose key is here. One that has lost its ledger has lost what it
+// revoked. The key itself is not read.
+func lostLedger(files durable.Files, dir string) error {
+	_, err := files.Stat(filepath.Join(dir, caKeyFile))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {

@@ -26,6 +26,9 @@ type pair struct {
 	seen  []fs.FileInfo
 	cert  *tls.Certificate
 	retry time.Time // not before
+	// failed is set when the files could not be used; what was short for a
+	// moment is no reason for ever.
+	failed bool
 }
 
 func newPair(s Server) (*pair, error) {
@@ -45,12 +48,18 @@ func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	changed := !slices.EqualFunc(p.look(), p.seen, same)
-	if !changed && (p.foreign() || !due(p.cert.Leaf, now) || now.Before(p.retry)) {
+	seen, err := p.look()
+	if err != nil {
+		return p.cert, nil
+	}
+	changed := !slices.EqualFunc(seen, p.seen, durable.Same)
+	wanted := p.failed || !p.foreign() && due(p.cert.Leaf, now)
+	if !changed && (!wanted || now.Before(p.retry)) {
 		return p.cert, nil
 	}
 	p.retry = now.Add(retryAfter)
-	if err := p.load(); err != nil && p.from.Log != nil {
+	err = p.load()
+	if p.failed = err != nil; p.failed && p.from.Log != nil {
 		p.from.Log("tls: the certificate of before is used on: %v", err)
 	}
 	return p.cert, nil
@@ -59,35 +68,41 @@ func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 func (p *pair) foreign() bool { return p.from.CertFile != "" }
 
 // look is what there is to see of the files that the pair is made of.
-func (p *pair) look() []fs.FileInfo {
+func (p *pair) look() ([]fs.FileInfo, error) {
 	if p.foreign() {
-		return look(p.from.CertFile, p.from.KeyFile)
+		return durable.Look(p.from.Files, p.from.CertFile, p.from.KeyFile)
 	}
-	dir := p.from.Dir
-	return look(filepath.Join(dir, tlsCertFile), filepath.Join(dir, tlsKeyFile), filepath.Join(dir, caCertFile), filepath.Join(dir, caKeyFile))
+	return durable.Look(p.from.Files, p.path(tlsCertFile), p.path(tlsKeyFile), p.path(caCertFile), p.path(caKeyFile))
 }
 
-// load reads the files, or makes them. What changes meanwhile, by this renewal
-// or by others, is read again at the next handshake.
+func (p *pair) path(name string) string { return filepath.Join(p.from.Dir, name) }
+
+// load reads the files, or has them made. What changes meanwhile, by this
+// renewal or by others, is read again at the next handshake.
 func (p *pair) load() error {
-	p.seen = p.look()
-	var cert *tls.Certificate
-	var err error
-	if p.foreign() {
-		cert, err = loadForeign(p.from.CertFile, p.from.KeyFile)
-	} else {
-		cert, err = p.loadOwn()
-	}
+	seen, err := p.look()
 	if err != nil {
 		return err
 	}
-	p.cert = cert
-	return nil
+	p.seen = seen
+	var cert *tls.Certificate
+	switch {
+	case p.foreign():
+		cert, err = p.loadForeign()
+	case p.from.Prepare == nil:
+		cert, err = p.makeOwn()
+	default:
+		cert, err = p.haveMade()
+	}
+	if cert != nil {
+		p.cert = cert
+	}
+	return err
 }
 
-func (p *pair) loadOwn() (*tls.Certificate, error) {
-	keyPath, certPath := filepath.Join(p.from.Dir, tlsKeyFile), filepath.Join(p.from.Dir, tlsCertFile)
-	key, err := tlsKey(keyPath, certPath)
+// makeOwn loads key and certificate, and makes what is missing or stale.
+func (p *pair) makeOwn() (*tls.Certificate, error) {
+	key, err := tlsKey(p.path(tlsKeyFile), p.path(tlsCertFile))
 	if err != nil {
 		return nil, err
 	}
@@ -95,20 +110,69 @@ func (p *pair) loadOwn() (*tls.Certificate, error) {
 	if err != nil && !errors.Is(err, ErrNoCA) {
 		return nil, err
 	}
-	chain, leaf, err := certificate(certPath, key, names(p.from.Hosts), ca)
+	chain, leaf, err := certificate(p.path(tlsCertFile), key, names(p.from.Hosts), ca)
 	if err != nil {
 		return nil, err
 	}
 	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// loadForeign reads a pair that somebody else looks after.
-func loadForeign(certPath, keyPath string) (*tls.Certificate, error) {
-	key, _, err := durable.ReadSecret(keyPath)
+// haveMade is the same for a process that asks another one to do it. It may
+// return both an error and a certificate, which is then of use for now.
+func (p *pair) haveMade() (*tls.Certificate, error) {
+	cert, err := p.readOwn()
+	if err == nil && !stale(cert.Leaf, names(p.from.Hosts), p.signer(cert.Leaf), time.Now()) {
+		return cert, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err := p.from.Prepare(); err != nil {
+		return cert, fmt.Errorf("have the certificate made: %w", err)
+	}
+	return p.readOwn()
+}
+
+func (p *pair) readOwn() (*tls.Certificate, error) {
+	key, err := loadTLSKey(p.from.Files, p.path(tlsKeyFile))
 	if err != nil {
 		return nil, err
 	}
-	chain, err := readChain(certPath)
+	chain, leaf, err := loadCertificate(p.from.Files, p.path(tlsCertFile), key)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// signer is the CA that would sign leaf, without its key: what is in ca.crt and
+// has signed it, or the first one there. Nil: there is no CA of our own.
+func (p *pair) signer(leaf *x509.Certificate) *Authority {
+	if _, err := p.from.Files.Stat(p.path(caKeyFile)); err != nil {
+		return nil
+	}
+	chain, err := readChain(p.from.Files, p.path(caCertFile))
+	if err != nil {
+		return nil // whoever has the key says what is wrong
+	}
+	var ca *Authority
+	for _, der := range chain {
+		cert, err := x509.ParseCertificate(der)
+		if err == nil && (ca == nil || leaf.CheckSignatureFrom(cert) == nil) {
+			ca = &Authority{dir: p.from.Dir, cert: cert}
+		}
+	}
+	return ca
+}
+
+// loadForeign reads a pair that somebody else looks after.
+func (p *pair) loadForeign() (*tls.Certificate, error) {
+	certPath, keyPath := p.from.CertFile, p.from.KeyFile
+	key, _, err := durable.ReadSecretFrom(p.from.Files, keyPath)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := readChain(p.from.Files, certPath)
 	if err != nil {
 		return nil, err
 	}

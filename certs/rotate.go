@@ -22,7 +22,7 @@ var ErrNoKey = errors.New("no key yet: it is made when the cluster is started fi
 
 // ShownHostKey is the public half of the ssh host key in dir. Nothing is made.
 func ShownHostKey(dir string) (ssh.PublicKey, error) {
-	signer, err := loadHostKey(filepath.Join(dir, hostKeyFile))
+	signer, err := loadHostKey(durable.Disk{}, filepath.Join(dir, hostKeyFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("host key: %w", ErrNoKey)
 	}
@@ -35,7 +35,7 @@ func ShownHostKey(dir string) (ssh.PublicKey, error) {
 // ShownTLS is the certificate of the TLS server in dir. Nothing is made.
 func ShownTLS(dir string) (*x509.Certificate, error) {
 	path := filepath.Join(dir, tlsCertFile)
-	chain, err := readChain(path)
+	chain, err := readChain(durable.Disk{}, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("tls: %w", ErrNoKey)
 	}
@@ -49,8 +49,7 @@ func ShownTLS(dir string) (*x509.Certificate, error) {
 }
 
 // RotateHostKey replaces the ssh host key in dir. The old one is kept in
-// dir/host_key.old. A server that runs has the old one until it is started
-// anew.
+// dir/host_key.old. A server that runs shows the new one to the next client.
 func RotateHostKey(dir string) (ssh.PublicKey, error) {
 	if _, err := ShownHostKey(dir); err != nil {
 		return nil, err
@@ -79,7 +78,7 @@ func RotateTLS(dir string) (*x509.Certificate, error) {
 }
 
 func rotateTLS(keyPath, certPath string) (*x509.Certificate, error) {
-	old, err := loadTLSKey(keyPath)
+	old, err := loadTLSKey(durable.Disk{}, keyPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoKey
 	}
@@ -90,7 +89,7 @@ func rotateTLS(keyPath, certPath string) (*x509.Certificate, error) {
 	if err != nil && !errors.Is(err, ErrNoCA) {
 		return nil, err
 	}
-	_, leaf, err := loadCertificate(certPath, old)
+	_, leaf, err := loadCertificate(durable.Disk{}, certPath, old)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/norestart/norestart/internal/durable"
 )
 
 func TestRotate(t *testing.T) {
@@ -32,7 +34,7 @@ func TestRotate(t *testing.T) {
 		t.Errorf("host key: %v", err)
 	}
 	wantMode(t, filepath.Join(dir, hostKeyFile+oldSuffix), 0o600)
-	if old, err := loadHostKey(filepath.Join(dir, hostKeyFile+oldSuffix)); err != nil || Fingerprint(old.PublicKey()) != Fingerprint(host.PublicKey()) {
+	if old, err := loadHostKey(durable.Disk{}, filepath.Join(dir, hostKeyFile+oldSuffix)); err != nil || Fingerprint(old.PublicKey()) != Fingerprint(host.PublicKey()) {
 		t.Errorf("the old host key: %v", err)
 	}
 

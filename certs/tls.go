@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/norestart/norestart/internal/durable"
 )
@@ -37,6 +38,12 @@ type Server struct {
 	// CertFile and KeyFile, both or none, are a certificate and a key of
 	// somebody else, used in the place of those in Dir.
 	CertFile, KeyFile string
+	// Files is where all of these are read; nil: on the disk.
+	Files durable.Files
+	// Prepare, when not nil, is asked to make what is missing or to be issued
+	// anew, so that a process that is attacked has no need of the CA's key and
+	// writes nothing. It returns when that is done. Nil: it is made here.
+	Prepare func() error
 	// Log takes a line about files that have changed and cannot be used; nil:
 	// dropped.
 	Log func(format string, args ...any)
@@ -57,11 +64,14 @@ func ServerTLS(dir string, hosts []string) (*tls.Config, error) {
 // TLS 1.3 only, without session tickets: a resumed session would outlive the
 // withdrawal of a client's certificate.
 func (s Server) Config() (*tls.Config, error) {
+	if s.Files == nil {
+		s.Files = durable.Disk{}
+	}
 	own, err := newPair(s)
 	if err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	trusted := &clients{dir: s.Dir}
+	trusted := &clients{files: s.Files, dir: s.Dir}
 	return &tls.Config{
 		GetCertificate:         own.get,
 		MinVersion:             tls.VersionTLS13,
@@ -90,7 +100,7 @@ func TLSFingerprint(cert *x509.Certificate) string {
 
 // tlsKey loads the key, or makes it when there is neither key nor certificate.
 func tlsKey(path, certPath string) (*ecdsa.PrivateKey, error) {
-	key, err := loadTLSKey(path)
+	key, err := loadTLSKey(durable.Disk{}, path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
@@ -101,8 +111,8 @@ func tlsKey(path, certPath string) (*ecdsa.PrivateKey, error) {
 	return createTLSKey(path)
 }
 
-func loadTLSKey(path string) (*ecdsa.PrivateKey, error) {
-	data, _, err := durable.ReadSecret(path)
+func loadTLSKey(files durable.Files, path string) (*ecdsa.PrivateKey, error) {
+	data, _, err := durable.ReadSecretFrom(files, path)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +143,17 @@ func createTLSKey(path string) (*ecdsa.PrivateKey, error) {
 	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	err = durable.CreateFile(path, data, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return loadTLSKey(path) // another process was first
+		return loadTLSKey(durable.Disk{}, path) // another process was first
 	}
 	return key, err
+}
+
+// ServerFiles are the files in dir of a server that runs: those that it reads,
+// and those of which it only has to know whether they are there and have
+// changed.
+func ServerFiles(dir string) (read, look []string) {
+	for _, name := range []string{hostKeyFile, tlsKeyFile, tlsCertFile, caCertFile, ledgerFile} {
+		read = append(read, filepath.Join(dir, name))
+	}
+	return read, []string{filepath.Join(dir, caKeyFile)}
 }

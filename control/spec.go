@@ -44,8 +44,7 @@ const (
 	OrphanExit  = "exit"  // drain and end at once
 )
 
-// Identity is whom the workers of a pool run as. They cannot gain privileges
-// either (no_new_privs).
+// Identity is whom the workers of a pool run as.
 type Identity struct {
 	Name, Home string // for their environment; may be empty
 	UID, GID   uint32
@@ -65,6 +64,9 @@ type PoolSpec struct {
 	Policy  Policy            // Always
 	Limits  map[string]uint64 // soft and hard: nofile, nproc, as, core, fsize
 	RunAs   *Identity         // nil: whom the primary runs as
+	// NewPrivileges lets what its workers execute gain privileges, as by a
+	// set-user-ID program. Without it they have no_new_privs.
+	NewPrivileges bool
 
 	ReadyTimeout time.Duration // 30 s
 	MinReady     time.Duration // 0: a successor must stay ready so long before the next

@@ -21,10 +21,13 @@ type settings struct {
 	Beat        time.Duration     `cbor:"beat,omitempty"`
 	Limits      map[string]uint64 `cbor:"limits,omitempty"`
 	RunAs       *control.Identity `cbor:"run_as,omitempty"`
+	// NewPrivileges has no meaning for workers that an older primary started:
+	// theirs is not on record.
+	NewPrivileges bool `cbor:"new_privileges,omitempty"`
 }
 
 func settingsOf(s control.PoolSpec) *settings {
-	return &settings{Share: s.Share, Orphan: s.Orphan, OrphanAfter: s.OrphanAfter, Beat: s.Beat, Limits: s.Limits, RunAs: s.RunAs}
+	return &settings{Share: s.Share, Orphan: s.Orphan, OrphanAfter: s.OrphanAfter, Beat: s.Beat, Limits: s.Limits, RunAs: s.RunAs, NewPrivileges: s.NewPrivileges}
 }
 
 func (s *settings) same(o *settings) bool {

@@ -41,9 +41,10 @@ func TestSettingsOverTheRecord(t *testing.T) {
 		t.Errorf("read as %+v, want %+v", read, made)
 	}
 	for name, change := range map[string]func(*control.PoolSpec){
-		"limits": func(s *control.PoolSpec) { s.Limits = map[string]uint64{"nofile": 65} },
-		"user":   func(s *control.PoolSpec) { s.RunAs = nil },
-		"orphan": func(s *control.PoolSpec) { s.Orphan = control.OrphanExit },
+		"limits":     func(s *control.PoolSpec) { s.Limits = map[string]uint64{"nofile": 65} },
+		"user":       func(s *control.PoolSpec) { s.RunAs = nil },
+		"privileges": func(s *control.PoolSpec) { s.NewPrivileges = true },
+		"orphan":     func(s *control.PoolSpec) { s.Orphan = control.OrphanExit },
 	} {
 		other := spec
 		change(&other)

@@ -18,17 +18,18 @@ import (
 )
 
 const (
-	// maxGreetings is how many connections of root and of the cluster's own
-	// user may be in their greeting at once; further ones wait.
+	// maxGreetings is how many connections of one user whom we know may be in
+	// their greeting at once; further ones wait.
 	maxGreetings = 128
-	// maxStrangers is the same for all other users; further ones are closed.
+	// maxStrangers is the same for all users whom we do not know; further ones
+	// are closed.
 	maxStrangers = 16
 )
 
 // accept takes in connections of one socket. Each is a conversation with a
 // goroutine of its own.
 func (p *Primary) accept(ctx context.Context, ln *net.UnixListener, greet func(context.Context, *ipc.Conn, func()) error) {
-	d := newDoor(p.ended)
+	d := newDoor(p.known(), p.ended)
 	for {
 		c, err := ln.AcceptUnix()
 		switch {
@@ -59,33 +60,59 @@ func (p *Primary) accept(ctx context.Context, ln *net.UnixListener, greet func(c
 	}
 }
 
-// door bounds the greetings, so that users of the machine who have no business
-// here cannot keep out those who have.
-type door struct {
-	own, strangers chan struct{}
-	closed         <-chan struct{}
+// known are the users whose processes have business here: root, the cluster's
+// own, and those of pools.
+func (p *Primary) known() []uint32 {
+	users := []uint32{0, uint32(os.Geteuid())}
+	for _, pool := range p.cfg.Spec.Pools {
+		if pool.RunAs != nil {
+			users = append(users, pool.RunAs.UID)
+		}
+	}
+	return users
 }
 
-func newDoor(closed <-chan struct{}) door {
-	return door{make(chan struct{}, maxGreetings), make(chan struct{}, maxStrangers), closed}
+// door bounds the greetings of each user, so that nobody who has no business
+// here, or who misbehaves, can keep out those who have.
+type door struct {
+	known     map[uint32]chan struct{}
+	strangers chan struct{}
+	closed    <-chan struct{}
+}
+
+func newDoor(known []uint32, closed <-chan struct{}) door {
+	d := door{make(map[uint32]chan struct{}), make(chan struct{}, maxStrangers), closed}
+	for _, uid := range known {
+		d.known[uid] = make(chan struct{}, maxGreetings)
+	}
+	return d
 }
 
 // enter takes a place; it is given back by the function that it returns.
 func (d door) enter(conn *ipc.Conn) (leave func(), ok bool) {
-	if cred, err := conn.Peer(); err == nil && (cred.Uid == 0 || int(cred.Uid) == os.Geteuid()) {
-		leave := sync.OnceFunc(func() { <-d.own })
-		select { // a free place is given even at the end: whoever asked for it asks how it went
-		case d.own <- struct{}{}:
-			return leave, true
-		default:
-		}
-		select {
-		case d.own <- struct{}{}:
-			return leave, true
-		case <-d.closed:
-			return nil, false
-		}
+	cred, err := conn.Peer()
+	if err != nil {
+		return d.stranger()
 	}
+	places := d.known[cred.Uid]
+	if places == nil {
+		return d.stranger()
+	}
+	leave = sync.OnceFunc(func() { <-places })
+	select { // a free place is given even at the end: whoever asked for it asks how it went
+	case places <- struct{}{}:
+		return leave, true
+	default:
+	}
+	select {
+	case places <- struct{}{}:
+		return leave, true
+	case <-d.closed:
+		return nil, false
+	}
+}
+
+func (d door) stranger() (leave func(), ok bool) {
 	select {
 	case d.strangers <- struct{}{}:
 		return sync.OnceFunc(func() { <-d.strangers }), true
@@ -156,6 +183,8 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func(
 	case ipc.PurposeTake:
 		p.calls.take(conn, h.Token, h.Incarnation)
 		return nil
+	case ipc.PurposeCustody:
+		return p.custody(ctx, conn, k)
 	}
 	return fmt.Errorf("%w: purpose %q", control.ErrUsage, h.Purpose)
 }

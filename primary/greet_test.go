@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/inherit"
@@ -52,6 +53,58 @@ func TestHelloRefused(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestDoor: users who have no business here take each other's places, not those
+// of the users of pools.
+func TestDoor(t *testing.T) {
+	closed := make(chan struct{})
+	close(closed)
+	ours, theirs := pair(t)
+	defer ours.Close()
+	defer theirs.Close()
+	for name, test := range map[string]struct {
+		door door
+		want int
+	}{
+		"strangers": {newDoor(nil, closed), maxStrangers},
+		"of a pool": {newDoor([]uint32{uint32(os.Geteuid())}, closed), maxGreetings},
+	} {
+		for range maxStrangers {
+			if test.want == maxGreetings {
+				if _, ok := test.door.stranger(); !ok {
+					t.Errorf("%s: no place for a stranger", name)
+				}
+			}
+		}
+		n := 0
+		for {
+			if _, ok := test.door.enter(ours); !ok {
+				break
+			}
+			n++
+		}
+		if n != test.want {
+			t.Errorf("%s: %d places, want %d", name, n, test.want)
+		}
+	}
+}
+
+// pair are the two ends of a connection within this process.
+func pair(t *testing.T) (a, b *ipc.Conn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]*ipc.Conn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "end")
+		c, err := net.FileConn(f)
+		must(t, errors.Join(err, f.Close()))
+		ends[i] = ipc.NewConn(c.(*net.UnixConn))
+	}
+	return ends[0], ends[1]
 }
 
 // TestHelloFromElsewhere: the right secret in the wrong process.

@@ -16,7 +16,7 @@ import (
 func TestHeal(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	l := &loop{
-		cfg: Config{State: dir, Console: func(string) {}}, post: func(event) bool { return true }, saver: &saver{path: filepath.Join(dir, recordFile), sick: true}, counter: &counter{},
+		cfg: Config{State: dir, Console: func(string) {}}, saver: &saver{path: filepath.Join(dir, recordFile), sick: true}, counter: &counter{},
 		news: newJournal(1, keptEvents, keptBytes, func(control.Event) int { return 1 }),
 		post: func(event) bool { return true },
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,18 +19,6 @@ import (
 	"github.com/norestart/norestart/internal/ipc"
 	"github.com/norestart/norestart/internal/proc"
 )
-
-func (p *Primary) prepare(l *loop) error {
-	pool, err := l.pool(p.cfg.Spec.Admin)
-	if err != nil || p.cfg.Prepare == nil {
-		return nil // there is no admin port
-	}
-	admin := l.admin()
-	if admin == "" { // it is held by a shell worker that outlived its primary
-		admin = strings.TrimPrefix(pool.spec.Listen[0], "tcp://")
-	}
-	return p.cfg.Prepare(admin)
-}
 
 // keyFile holds the key of the workers' secrets.
 const keyFile = "key"

@@ -38,8 +38,11 @@ type Config struct {
 
 	Starter Starter
 	// Prepare, when not nil, is called once before the first worker is
-	// started, with the address of the admin port. Its error ends the start.
-	Prepare func(admin string) error
+	// started, with the address of the admin port; its error ends the start. It
+	// is called again, from another goroutine, when the worker of the admin
+	// port misses something.
+	Prepare func(admin string, again bool) error
+	Custody Custody           // of the state directory
 	Out     io.Writer         // the console; nil: nothing is shown
 	Console func(text string) // set by Run
 
@@ -75,6 +78,9 @@ type Primary struct {
 	server  *ipc.Server
 	console *console
 	talks   sync.WaitGroup // conversations
+
+	preparing chan struct{} // size 1: a token for the one who prepares
+	prepared  time.Time     // when that was last done; the token's
 }
 
 // Sizes of what is kept in memory.
@@ -145,11 +151,12 @@ func newPrimary(cfg Config, lock *os.File) (*Primary, error) {
 	epoch := uint64(time.Now().UnixNano())
 	p := &Primary{
 		cfg: cfg, key: key,
-		events: make(chan event, 64),
-		ended:  make(chan struct{}),
-		told:   make(chan struct{}, 1),
-		log:    newJournal(epoch, keptLines, keptBytes, func(x control.LogLine) int { return len(x.Text) + 64 }),
-		news:   newJournal(epoch, keptEvents, keptBytes, func(x control.Event) int { return len(x.Text) + 128 }),
+		events:    make(chan event, 64),
+		ended:     make(chan struct{}),
+		told:      make(chan struct{}, 1),
+		preparing: make(chan struct{}, 1),
+		log:       newJournal(epoch, keptLines, keptBytes, func(x control.LogLine) int { return len(x.Text) + 64 }),
+		news:      newJournal(epoch, keptEvents, keptBytes, func(x control.Event) int { return len(x.Text) + 128 }),
 	}
 	out := p.cfg.Out
 	if out == nil {

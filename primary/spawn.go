@@ -182,6 +182,11 @@ func (sp *spawner) spawn(g *generation, b ipc.Boot, listeners []int, spec contro
 		return nil, nil, fmt.Errorf("open the output: %w", err)
 	}
 	defer unix.Close(child)
+	if as := spec.RunAs; as != nil { // whoever opens /dev/stdout needs the right to
+		if err := unix.Fchown(child, int(as.UID), int(as.GID)); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("give the output away: %w", err), ours.Close())
+		}
+	}
 	boot, err := bootPipe(b)
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
@@ -209,7 +214,7 @@ func (sp *spawner) output(id string, inc uint64, file *os.File) *output {
 // execute starts the program itself, through the launcher where the kernel
 // offers no other way to set what the pool asks for.
 func (sp *spawner) execute(g *generation, files []int, spec control.PoolSpec) (proc.Process, error) {
-	c := proc.Command{Path: g.binary.ExecPath(), Argv: g.argv, Env: workerEnv(g.env), Dir: g.dir, Files: files}
+	c := proc.Command{Path: g.binary.ExecPath(), Argv: g.argv, Env: workerEnv(g.env), Dir: g.dir, Files: files, NoNewPrivs: !spec.NewPrivileges}
 	if _, err := os.Stat(g.dir); err != nil { // the kernel would name the program
 		return nil, fmt.Errorf("working directory: %w", err)
 	}
@@ -217,9 +222,9 @@ func (sp *spawner) execute(g *generation, files []int, spec control.PoolSpec) (p
 		return sp.cfg.Starter.Start(c)
 	}
 	// The launcher is the pinned binary itself, and so is what it executes.
-	plan := launch.Plan{Path: "/proc/self/exe", Argv: c.Argv, Env: c.Env, Dir: c.Dir, Limits: spec.Limits}
+	plan := launch.Plan{Path: "/proc/self/exe", Argv: c.Argv, Env: c.Env, Dir: c.Dir, Limits: spec.Limits, NoNewPrivs: c.NoNewPrivs}
 	if as := spec.RunAs; as != nil {
-		plan.User, plan.NoNewPrivs = &launch.User{UID: as.UID, GID: as.GID, Groups: as.Groups}, true
+		plan.User = &launch.User{UID: as.UID, GID: as.GID, Groups: as.Groups}
 		plan.Env = ownEnv(plan.Env, as)
 	}
 	stage, err := launch.New(c.Path, plan, files)

@@ -21,6 +21,12 @@ type Config struct {
 	Host string // address to listen on; empty: 127.0.0.1
 	Port int    // 0: 7777; -1: any free port
 
+	// User and Group are whom the shell worker runs as, by name or number, as in
+	// a pool: only a cluster of root's can have them. It then reads its keys and
+	// users through the primary and may enter no more of the state directory
+	// than what is its own. Empty: it runs as the primary does.
+	User, Group string
+
 	// PasswordHash lets the user admin log in, role admin: argon2id in PHC
 	// form or bcrypt, as `norestart user hash` prints it. A user admin of
 	// Host.Users replaces it.
@@ -107,7 +113,9 @@ type Host struct {
 	Name    string // of the cluster, shown in the prompt
 	Version string // of norestart, shown in the greeting and by version
 
-	HostKeys []gossh.Signer // at least one; one ed25519 key is best
+	// HostKey is asked for each connection, so that a new key is shown at once;
+	// an ed25519 key is best.
+	HostKey func() gossh.Signer
 	// TLS is the server's certificate. It should demand TLS 1.3 and have
 	// session tickets off; New sets both. Nil: no TLS line shell. Clients are
 	// asked for a certificate if its ClientAuth says so and VerifyConnection
@@ -130,6 +138,9 @@ type Host struct {
 	// AttemptsFile is where failed logins are counted until their user has been
 	// told; empty: they are counted until the process ends.
 	AttemptsFile string
+	// PenaltiesFile keeps what is held against sources, so that a killed process
+	// is no fresh start for who guesses passwords; empty: it is forgotten.
+	PenaltiesFile string
 	// Log takes a line for the worker's log; nil: dropped.
 	Log func(format string, args ...any)
 }

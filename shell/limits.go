@@ -32,6 +32,8 @@ var (
 // limits counts connections and holds failed logins against their sources.
 type limits struct {
 	max, perSource int
+	kept           penalties // written without mu
+	complain       func(error)
 
 	mu      sync.Mutex // protects what follows and every source
 	total   int
@@ -42,6 +44,7 @@ type limits struct {
 
 // source is one address (IPv4) or network (IPv6 /64).
 type source struct {
+	key      netip.Prefix
 	conns    int // all of them
 	penalty  time.Time
 	enforced bool
@@ -138,7 +141,7 @@ func (l *limits) source(key netip.Prefix) *source {
 		return src
 	}
 	l.makeRoom()
-	src := &source{login: make(chan struct{}, l.perSource), hash: make(chan struct{}, 1)}
+	src := &source{key: key, login: make(chan struct{}, l.perSource), hash: make(chan struct{}, 1)}
 	l.sources[key] = src
 	return src
 }
@@ -260,21 +263,62 @@ func (s *slot) tried(name string) {
 	}
 }
 
-// penalize holds p against the source.
+// penalize holds p against the source, also in whatever process comes after
+// this one.
 func (s *slot) penalize(p time.Duration) {
-	s.limits.mu.Lock()
-	defer s.limits.mu.Unlock()
+	s.limits.keep(s.limits.penalize(s.src, p), false)
+}
+
+func (l *limits) penalize(src *source, p time.Duration) held {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := time.Now()
-	if s.src.penalty.Before(now) {
-		s.src.penalty, s.src.enforced = now, false
+	if src.penalty.Before(now) {
+		src.penalty, src.enforced = now, false
 	}
-	s.src.penalty = s.src.penalty.Add(p)
-	if limit := now.Add(penaltyMax); s.src.penalty.After(limit) {
-		s.src.penalty = limit
+	src.penalty = src.penalty.Add(p)
+	if limit := now.Add(penaltyMax); src.penalty.After(limit) {
+		src.penalty = limit
 	}
-	if s.src.penalty.Sub(now) >= penaltyMin {
-		s.src.enforced = true
+	if src.penalty.Sub(now) >= penaltyMin {
+		src.enforced = true
 	}
+	return src.held()
+}
+
+// held is what is written down of a source. l.mu is held.
+func (src *source) held() held {
+	return held{source: src.key, until: src.penalty, enforced: src.enforced, failed: src.failed}
+}
+
+// keep writes down what is held. A source that has no address is held by this
+// process alone.
+func (l *limits) keep(h held, forgiven bool) {
+	if !h.source.IsValid() {
+		return
+	}
+	if err := l.kept.put(h, forgiven); err != nil && l.complain != nil {
+		l.complain(err)
+	}
+}
+
+// resume takes over what processes before this one held, from the file at path.
+func (l *limits) resume(path string) error {
+	if err := l.kept.open(path); err != nil {
+		return err
+	}
+	all, err := l.kept.load(time.Now())
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range all {
+		if src := l.source(h.source); h.until.After(src.penalty) {
+			src.penalty, src.enforced, src.failed = h.until, h.enforced, h.failed
+		}
+	}
+	return nil
 }
 
 // release gives the slot back when the connection is closed.

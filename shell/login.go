@@ -40,13 +40,13 @@ type loginState struct {
 	proved    identity
 }
 
-// serverConfig returns the ssh configuration of one connection. It is fresh
-// each time: gliderlabs adds host keys to it. It also switches NoClientAuth
+// serverConfig returns the ssh configuration of one connection, with the host
+// key of this moment. It is fresh each time: gliderlabs switches NoClientAuth
 // on, because none of its own handlers is set; NoClientAuthCallback takes
 // that back.
 func (c *conn) serverConfig() *gossh.ServerConfig {
 	l := &loginState{conn: c}
-	return &gossh.ServerConfig{
+	cfg := &gossh.ServerConfig{
 		Config: gossh.Config{
 			KeyExchanges: []string{gossh.KeyExchangeMLKEM768X25519, gossh.KeyExchangeCurve25519},
 			Ciphers: []string{
@@ -68,6 +68,8 @@ func (c *conn) serverConfig() *gossh.ServerConfig {
 		VerifiedPublicKeyCallback: l.verified,
 		AuthLogCallback:           l.log,
 	}
+	cfg.AddHostKey(c.srv.host.HostKey())
+	return cfg
 }
 
 func (l *loginState) none(meta gossh.ConnMetadata) (*gossh.Permissions, error) {
@@ -228,9 +230,6 @@ func (s *Server) newGlider() *gliderssh.Server {
 		ServerConfigCallback: func(ctx gliderssh.Context) *gossh.ServerConfig {
 			return ctx.Value(connKey{}).(*conn).serverConfig()
 		},
-	}
-	for _, key := range s.host.HostKeys {
-		g.AddHostKey(key)
 	}
 	// nc is what we gave to HandleConn.
 	g.ConnCallback = func(ctx gliderssh.Context, nc netConn) netConn {

@@ -160,6 +160,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+func hostKey(key gossh.Signer) func() gossh.Signer { return func() gossh.Signer { return key } }
+
 // start serves cfg until the test ends.
 func start(t testing.TB, cfg Config) *fixture {
 	t.Helper()
@@ -175,7 +177,7 @@ func start(t testing.TB, cfg Config) *fixture {
 	f.users.set(users.User{Name: "viola", Role: "operator", Keys: []string{authorizedKey(f.viola) + " viola"}})
 	cfg.Commands = append(f.commands(), cfg.Commands...)
 	srv, err := New(cfg, Host{
-		Name: "hello", Version: "0.1.0", HostKeys: []gossh.Signer{f.key}, TLS: f.judging(testTLS(t)),
+		Name: "hello", Version: "0.1.0", HostKey: hostKey(f.key), TLS: f.judging(testTLS(t)),
 		Users: f.users, Local: f.local, Audit: f.audit.append,
 		Control: func(string) control.Control { return fakeControl{} },
 		Log:     func(format string, args ...any) { fmt.Fprintf(f.logs, format+"\n", args...) },

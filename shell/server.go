@@ -60,7 +60,7 @@ type Server struct {
 func New(cfg Config, h Host) (*Server, error) {
 	cfg = cfg.withDefaults()
 	switch {
-	case len(h.HostKeys) == 0:
+	case h.HostKey == nil:
 		return nil, errors.New("shell: no host key")
 	case h.Control == nil:
 		return nil, errors.New("shell: no control")
@@ -86,6 +86,7 @@ func New(cfg Config, h Host) (*Server, error) {
 		history: histories{dir: h.History, complain: h.Log},
 	}
 	s.attempts = newAttempts(h.AttemptsFile, s.logf)
+	s.resumePenalties()
 	s.glider = s.newGlider()
 	return s, nil
 }
@@ -143,7 +144,21 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, draining <-chan str
 	err := s.stop(&loops)
 	served()
 	watch.Wait()
-	return err
+	return errors.Join(err, s.limits.kept.close())
+}
+
+// resumePenalties takes over what is held against sources. Without the file the
+// port is opened all the same: who broke it would have shut it.
+func (s *Server) resumePenalties() {
+	complain := func(err error) { s.logf("penalties of sources: %v", err) }
+	var once sync.Once
+	s.limits.complain = func(err error) { once.Do(func() { complain(err) }) }
+	if s.host.PenaltiesFile == "" {
+		return
+	}
+	if err := s.limits.resume(s.host.PenaltiesFile); err != nil {
+		complain(err)
+	}
 }
 
 // failedLogin counts a wrong password, for the operator who asks why a source is

@@ -48,14 +48,14 @@ func TestAddr(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	good := Host{
-		HostKeys: []gossh.Signer{newSigner(t)}, Audit: (&auditLog{}).append,
+		HostKey: hostKey(newSigner(t)), Audit: (&auditLog{}).append,
 		Control: func(string) control.Control { return fakeControl{} },
 	}
 	for _, tt := range []struct {
 		want   string
 		change func(*Config, *Host)
 	}{
-		{"no host key", func(_ *Config, h *Host) { h.HostKeys = nil }},
+		{"no host key", func(_ *Config, h *Host) { h.HostKey = nil }},
 		{"no control", func(_ *Config, h *Host) { h.Control = nil }},
 		{"no audit log", func(_ *Config, h *Host) { h.Audit = nil }},
 		{"norestart user hash", func(c *Config, _ *Host) { c.PasswordHash = "secret" }},
@@ -324,7 +324,7 @@ func TestG3_out_of_descriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv, err := New(f.srv.cfg, Host{
-		HostKeys: f.srv.host.HostKeys, Users: f.users, Audit: f.audit.append,
+		HostKey: f.srv.host.HostKey, Users: f.users, Audit: f.audit.append,
 		Control: f.srv.host.Control, Log: f.srv.host.Log,
 	})
 	if err != nil {

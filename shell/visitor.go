@@ -136,6 +136,12 @@ func (l *limits) blocked() []commands.BlockedInfo {
 
 // forgive lets a source connect again and reports whether it could not.
 func (l *limits) forgive(key netip.Prefix) bool {
+	was := l.forget(key)
+	l.keep(held{source: key}, true) // even if only another process knows of it
+	return was
+}
+
+func (l *limits) forget(key netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	src := l.sources[key]

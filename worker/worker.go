@@ -109,6 +109,10 @@ func (w *Worker) Control(user string) control.Control {
 	return &ipc.Client{Dial: w.dial, Hello: w.hello(), User: user, Lost: w.link.since}
 }
 
+// Custody is what the shell worker has of the state directory through the
+// primary, which refuses it to all others.
+func (w *Worker) Custody() ipc.Custody { return ipc.Custody{Dial: w.dial, Hello: w.hello()} }
+
 func (w *Worker) dial(ctx context.Context) (*net.UnixConn, error) {
 	return inherit.DialUnix(ctx, filepath.Join(w.boot.Run, ipc.WorkerSocket))
 }

@@ -28,8 +28,9 @@ func hostkeyCommand(std streams) *cobra.Command {
 		Long: `Show the fingerprints by which clients know a cluster: of its ssh host key, and
 of the key of its TLS certificate in the state directory.
 
-With --rotate a new key is made. Every client that has seen the old one will
-report an attack. The old key is kept beside the new one, in host_key.old or
+With --rotate a new key is made, which a running cluster shows to the next
+client; sessions go on. Every client that has seen the old one will report an
+attack. The old key is kept beside the new one, in host_key.old or
 tls.key.old.`,
 		Args:                  exact(),
 		DisableFlagsInUseLine: true,
@@ -103,7 +104,7 @@ func (h *hostKey) replace(std streams, state string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(std.out, "ssh  %s\na running cluster shows it after: norestart ctl worker restart shell/0\n", certs.Fingerprint(key))
+	_, err = fmt.Fprintf(std.out, "ssh  %s\na running cluster shows it from now on\n", certs.Fingerprint(key))
 	return err
 }
 

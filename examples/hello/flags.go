@@ -22,6 +22,7 @@ type flags struct {
 	adminPort   int
 
 	tlsCert, tlsKey string
+	user, shellUser string
 }
 
 // parseFlags reads the command line and ends the program with status 2 when it
@@ -39,6 +40,8 @@ func parseFlags() flags {
 	fs.BoolVar(&f.h2c, "h2c", false, "speak HTTP/2 without TLS, too")
 	fs.StringVar(&f.accessLog, "access-log", "", "file for a line at the beginning and at the end of each connection and request")
 	fs.DurationVar(&f.lostAfter, "lost-after", control.DefaultLostAfter, "replace a worker that has been silent for so long")
+	fs.StringVar(&f.user, "user", "", "whom the web workers run as; only root can have others")
+	fs.StringVar(&f.shellUser, "shell-user", "", "whom the shell worker runs as; only root can have others")
 	err := fs.Parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		os.Exit(0)

@@ -16,11 +16,11 @@ func main() {
 		Dir:  f.dir,
 		Pools: []norestart.Pool{{
 			Name: "web", Workers: f.workers, Listen: []string{"tcp://" + f.listen},
-			Policy: control.OnFailure, Grant: control.GrantReload, LostAfter: f.lostAfter,
+			Policy: control.OnFailure, Grant: control.GrantReload, LostAfter: f.lostAfter, User: f.user,
 			Run: web{h2c: f.h2c, accessLog: f.accessLog}.serve,
 		}},
 		Shell: &shell.Config{
-			Host: f.adminHost, Port: f.adminPort, TLSCert: f.tlsCert, TLSKey: f.tlsKey,
+			Host: f.adminHost, Port: f.adminPort, TLSCert: f.tlsCert, TLSKey: f.tlsKey, User: f.shellUser,
 			Commands: []commands.Command{foo, bar, baz, flush, quit},
 		},
 	})

@@ -20,6 +20,9 @@ type Dirs struct {
 const (
 	stateMode = 0o700
 	runMode   = 0o711
+	// passMode lets the users of pools pass on their way to the run directory
+	// of their cluster, and see no names.
+	passMode = 0o711
 )
 
 // For returns the directories in which the cluster called name starts, and
@@ -45,6 +48,9 @@ func (p places) prepare(name, dir string) (Dirs, error) {
 	if err := prepare(d.State, stateMode); err != nil {
 		return Dirs{}, fmt.Errorf("state directory: %w", err)
 	}
+	if err := makePlace(p.run); err != nil {
+		return Dirs{}, fmt.Errorf("run directory: %w", err)
+	}
 	if err := prepare(d.Run, runMode); err != nil {
 		return Dirs{}, fmt.Errorf("run directory: %w", err)
 	}
@@ -60,6 +66,22 @@ func prepareOwn(dir string) (Dirs, error) {
 		return Dirs{}, fmt.Errorf("directory: %w", err)
 	}
 	return Dirs{Run: dir, State: dir}, nil
+}
+
+// makePlace makes the directory that holds those of all clusters, whatever the
+// umask is. One that is there is somebody's choice.
+func makePlace(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(dir, passMode)
 }
 
 // prepare makes dir with this mode, whatever the umask is, or checks that the

@@ -68,6 +68,7 @@ func TestPrepare(t *testing.T) {
 			if err != nil || got != want {
 				t.Errorf("got %v, %v; want %v", got, err, want)
 			}
+			wantMode(t, p.run, 0o711)
 			wantMode(t, got.Run, 0o711)
 			wantMode(t, got.State, 0o700)
 		}

@@ -30,6 +30,18 @@ func checkOwner(path string, info fs.FileInfo) error {
 	}
 }
 
+// Owner is the uid to whom an open file belongs; -1: unknown.
+func Owner(f *os.File) int {
+	info, err := f.Stat()
+	if err != nil {
+		return -1
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(stat.Uid)
+	}
+	return -1
+}
+
 // giveTo gives f to the owner of the file at path. Only root can, and only root
 // needs to.
 func giveTo(f *os.File, path string) error {

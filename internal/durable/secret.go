@@ -3,7 +3,6 @@ package durable
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 )
@@ -34,31 +33,23 @@ func CheckSecret(path string) error {
 // applied to the opened file and so cannot be outrun. The information is that
 // of the file as it was opened.
 func ReadSecret(path string) (data []byte, info fs.FileInfo, err error) {
-	// Opened without waiting, or a FIFO in place of the file would hang us.
-	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
-	if err != nil {
-		return nil, nil, err
+	return ReadSecretFrom(Disk{}, path)
+}
+
+func tooLarge(path string) error {
+	return fmt.Errorf("%s: larger than %d bytes", path, MaxSecret)
+}
+
+func checkRegular(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: not a regular file", path)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if info, err = f.Stat(); err != nil {
-		return nil, nil, err
-	}
-	if err := checkInfo(path, info); err != nil {
-		return nil, nil, err
-	}
-	data, err = io.ReadAll(io.LimitReader(f, MaxSecret+1))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(data) > MaxSecret {
-		return nil, nil, fmt.Errorf("%s: larger than %d bytes", path, MaxSecret)
-	}
-	return data, info, nil
+	return nil
 }
 
 func checkInfo(path string, info fs.FileInfo) error {
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: not a regular file", path)
+	if err := checkRegular(path, info); err != nil {
+		return err
 	}
 	if err := checkOwner(path, info); err != nil {
 		return err

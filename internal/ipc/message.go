@@ -48,6 +48,11 @@ const (
 	TypeIdle    = "idle"    // the streamed answer goes on
 	TypeReply   = "reply"   // Reply: the answer, or the end of it
 
+	TypeOpen    = "open"    // OpenFile: a file in the primary's custody
+	TypeOpened  = "opened"  // Opened, with its descriptor
+	TypeRecord  = "record"  // a record for the audit log
+	TypePrepare = "prepare" // make what is missing in the state directory
+
 	TypeAttach   = "attach"   // Attach: run a command of the application
 	TypeAttached = "attached" // the shell worker has taken it
 	TypeWant     = "want"     // the command reads its standard input
@@ -66,6 +71,7 @@ const (
 	PurposeControl Purpose = "control" // a worker's lasting conversation
 	PurposeRequest Purpose = "request" // one request
 	PurposeTake    Purpose = "take"    // take the question of an invite
+	PurposeCustody Purpose = "custody" // one thing of the state directory
 )
 
 // Hello opens a conversation. On ctl.sock only Protocol and Purpose are set.

@@ -12,6 +12,9 @@ type Command struct {
 	Env   []string // the whole environment, "NAME=value"
 	Dir   string   // working directory; empty: ours
 	Files []int    // our descriptor for each of the child's, from 0 on; -1: closed
+	// NoNewPrivs forbids that the child, or what it executes, gains privileges
+	// by a set-user-ID program or the like (prctl(2), PR_SET_NO_NEW_PRIVS).
+	NoNewPrivs bool
 }
 
 // Starter starts processes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -55,7 +56,11 @@ func (o *OS) Freeze() (thaw func()) {
 func (o *OS) Start(c Command) (Process, error) {
 	o.forking.RLock()
 	defer o.forking.RUnlock()
-	pid, pidfd, err := fork(c)
+	start := fork
+	if c.NoNewPrivs {
+		start = forkBound
+	}
+	pid, pidfd, err := start(c)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Path, err)
 	}
@@ -102,6 +107,24 @@ func fork(c Command) (pid, pidfd int, err error) {
 		return 0, -1, errors.Join(fmt.Errorf("pidfd: %w", err), discard(pid, pidfd))
 	}
 	return pid, pidfd, nil
+}
+
+// forkBound is fork from a thread that has no_new_privs, for a child inherits it
+// from the thread that made it. Nothing gives it back, so the thread ends with
+// this one child: its goroutine ends without unlocking it ([runtime.LockOSThread]).
+func forkBound(c Command) (pid, pidfd int, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if err = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			pid, pidfd, err = 0, -1, fmt.Errorf("set no_new_privs: %w", err)
+			return
+		}
+		pid, pidfd, err = fork(c)
+	}()
+	<-done
+	return pid, pidfd, err
 }
 
 // discard ends and reaps a child that nobody will watch.

@@ -64,6 +64,24 @@ func TestStartGivesWhatWasAsked(t *testing.T) {
 	}
 }
 
+// One child that may gain nothing leaves the next one, and us, as we were.
+func TestNoNewPrivs(t *testing.T) {
+	const look = "grep NoNewPrivs /proc/self/status"
+	before := startCommand(t, NewOS(), Command{Path: "/bin/sh", Argv: []string{"sh", "-c", look}}).line(t)
+	for range 3 {
+		bound := startCommand(t, NewOS(), Command{Path: "/bin/sh", Argv: []string{"sh", "-c", look}, NoNewPrivs: true})
+		if got := bound.line(t); got != "NoNewPrivs:\t1" {
+			t.Errorf("bound: %q", got)
+		}
+		if got := startCommand(t, NewOS(), Command{Path: "/bin/sh", Argv: []string{"sh", "-c", look}}).line(t); got != before {
+			t.Errorf("the next one: %q, before it was %q", got, before)
+		}
+	}
+	if _, err := NewOS().Start(Command{Path: "/nowhere", NoNewPrivs: true}); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("no such program: %v", err)
+	}
+}
+
 func TestDescriptorsOfTheChildAreAsListed(t *testing.T) {
 	null, err := os.Open("/dev/null")
 	if err != nil {

@@ -19,13 +19,13 @@ const lockTimeout = 10 * time.Second
 // Read reads the file at path; a missing one has no users. Its mode must be
 // 0600, or stricter.
 func Read(path string, check CheckKey) (*File, error) {
-	f, _, err := read(path, check)
+	f, _, err := read(durable.Disk{}, path, check)
 	return f, err
 }
 
 // read also tells which file it was; nil when there was none.
-func read(path string, check CheckKey) (*File, fs.FileInfo, error) {
-	data, info, err := durable.ReadSecret(path)
+func read(files durable.Files, path string, check CheckKey) (*File, fs.FileInfo, error) {
+	data, info, err := durable.ReadSecretFrom(files, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err := Parse(path, "", check)
 		return f, nil, err

@@ -35,7 +35,7 @@ func TestEdit(t *testing.T) {
 	if err := Edit(path, anyKey, add); err == nil {
 		t.Error("ann was added twice")
 	}
-	if after, err := os.Stat(path); err != nil || !same(info, after) {
+	if after, err := os.Stat(path); err != nil || !durable.Same(info, after) {
 		t.Errorf("an edit that failed has written: %v", err)
 	}
 }

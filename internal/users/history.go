@@ -15,7 +15,7 @@ import (
 
 // HistoryDir is the directory in the state directory with the lines that each
 // user typed, a file each.
-const HistoryDir = "history"
+const HistoryDir = "shell/history"
 
 // historyLock is how long another process may hold it.
 const historyLock = time.Second

@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/norestart/norestart/internal/durable"
 )
 
 // Store answers who may log in, and follows the file when it changes. Its
 // methods may be called from any goroutine; those that answer never wait for
 // the disk.
 type Store struct {
+	files   durable.Files
 	path    string
 	base    map[string]User
 	check   CheckKey
@@ -35,7 +37,12 @@ type content struct {
 // the same name in the file replaces that of base. A missing file is none of
 // these errors: a broken, readable or foreign one is.
 func Open(path string, base map[string]User, check CheckKey) (*Store, error) {
-	s := &Store{path: path, base: make(map[string]User, len(base)), check: check}
+	return OpenFrom(durable.Disk{}, path, base, check)
+}
+
+// OpenFrom is [Open] for a process that has its files from elsewhere.
+func OpenFrom(files durable.Files, path string, base map[string]User, check CheckKey) (*Store, error) {
+	s := &Store{files: files, path: path, base: make(map[string]User, len(base)), check: check}
 	for name, u := range base {
 		u.Name = name
 		if err := u.validate(check); err != nil {
@@ -73,14 +80,19 @@ func (s *Store) Reload() (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	info, err := s.stat()
+	if errors.Is(err, durable.ErrAway) {
+		return false, nil
+	}
 	if err != nil {
 		return false, s.once(err)
 	}
-	if s.fault == "" && same(s.seen, info) {
+	if s.fault == "" && durable.Same(s.seen, info) {
 		return false, nil
 	}
 	old := s.current.Load()
-	if err := s.load(); err != nil {
+	if err := s.load(); errors.Is(err, durable.ErrAway) {
+		return false, nil
+	} else if err != nil {
 		return false, s.refuse(info, err)
 	}
 	now := s.current.Load()
@@ -89,7 +101,7 @@ func (s *Store) Reload() (changed bool, err error) {
 
 // load reads the file and takes its users.
 func (s *Store) load() error {
-	f, info, err := read(s.path, s.check)
+	f, info, err := read(s.files, s.path, s.check)
 	if err != nil {
 		return err
 	}
@@ -112,7 +124,7 @@ func (s *Store) refuse(info fs.FileInfo, err error) error {
 
 // stat looks at the file; nil when there is none.
 func (s *Store) stat() (fs.FileInfo, error) {
-	info, err := os.Stat(s.path)
+	info, err := s.files.Stat(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -126,13 +138,4 @@ func (s *Store) once(err error) error {
 	}
 	s.fault = err.Error()
 	return err
-}
-
-// same reports whether nothing about the file has changed that would show in
-// its directory entry or its inode.
-func same(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == nil && b == nil
-	}
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode()
 }

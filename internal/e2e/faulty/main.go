@@ -36,6 +36,7 @@ import (
 type options struct {
 	dir, listen, admin, policy, share, hash, user string
 	workers, maxRestarts, maxSurge                int
+	newPrivileges                                 bool
 	lostAfter, drain, killAfter, canary, lameDuck time.Duration
 	idle, stall                                   time.Duration
 }
@@ -49,6 +50,7 @@ func main() {
 	flag.StringVar(&o.share, "share", control.ShareSlots, "")
 	flag.StringVar(&o.hash, "password-hash", "", "")
 	flag.StringVar(&o.user, "user", "", "")
+	flag.BoolVar(&o.newPrivileges, "new-privileges", false, "")
 	flag.IntVar(&o.workers, "workers", 3, "")
 	flag.IntVar(&o.maxRestarts, "max-restarts", 0, "")
 	flag.IntVar(&o.maxSurge, "max-surge", 0, "")
@@ -73,7 +75,7 @@ func (o options) app() norestart.App {
 	}
 	app := norestart.App{Name: "faulty", Dir: o.dir, Pools: []norestart.Pool{{
 		Name: "web", Workers: o.workers, Listen: []string{"tcp://" + o.listen}, Run: serve,
-		Policy: control.Policy(o.policy), Share: o.share, User: o.user, MaxRestarts: o.maxRestarts, MaxSurge: o.maxSurge,
+		Policy: control.Policy(o.policy), Share: o.share, User: o.user, NewPrivileges: o.newPrivileges, MaxRestarts: o.maxRestarts, MaxSurge: o.maxSurge,
 		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, LameDuck: o.lameDuck, Canary: o.canary,
 	}}}
 	if o.hash != "" {
