@@ -116,8 +116,7 @@ func run(app App) int {
 	case rolePrepare:
 		return status(app.prepare(), 1)
 	case primary.RoleCheck:
-		_, err := fmt.Print(primary.CheckAnswer())
-		return status(err, 1)
+		return status(app.selfCheck(), 1)
 	case "":
 		if err := app.lead(); err != nil {
 			return status(fmt.Errorf("%s: %w", app.Name, err), 1)
@@ -125,6 +124,19 @@ func run(app App) int {
 		return 0
 	}
 	return status(fmt.Errorf("%s=%s: no such role", primary.RoleVariable, role), 2)
+}
+
+// selfCheck finds what lead would find wrong after the exec of a new binary,
+// when it is too late.
+func (app App) selfCheck() error {
+	d, err := dirs.For(app.Name, app.Dir)
+	if err == nil {
+		_, err = app.specFor(d.Run)
+	}
+	if err == nil {
+		_, err = fmt.Print(primary.CheckAnswer())
+	}
+	return err
 }
 
 func status(err error, code int) int {

@@ -182,13 +182,17 @@ func (h *heir) send(m ipc.Move, fds []int) error {
 // maxPause is how long it waits at most before it tries again.
 const maxPause = 50 * time.Millisecond
 
+// answerWithin is how long an heir may take: meanwhile nobody reads what the
+// clients send.
+const answerWithin = time.Second
+
 // answer reads what the heir took. If it does not say so in time it must not
 // say so later: then both would serve the same connection.
 func (h *heir) answer(taken []bool) error {
-	m, err := h.conn.Receive(ipc.SendTimeout)
+	m, err := h.conn.Receive(answerWithin)
 	if err != nil {
 		err = errors.Join(err, h.conn.CloseRead())
-		late, lateErr := h.conn.Receive(ipc.SendTimeout)
+		late, lateErr := h.conn.Receive(answerWithin)
 		if lateErr != nil {
 			return err
 		}

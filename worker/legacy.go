@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/norestart/norestart/internal/ipc"
 )
 
-// pairOf is the one end of a socket pair that came with a message; nil when
+// pairOf is the conversation whose descriptor came with a message; nil when
 // there was none.
 func pairOf(m *ipc.Message) *ipc.Conn {
 	if m.FDs != 1 {
@@ -65,7 +66,7 @@ func (w *Worker) inheritSome(c *ipc.Conn, m *ipc.Message) error {
 		return c.Send(ipc.SendTimeout, ipc.TypeMoved, ipc.Moved{Taken: make([]bool, len(offer.Connections))})
 	}
 	if m.Type != ipc.TypeMove || len(offer.Connections) != m.FDs {
-		return nil // of a newer one: it is not answered, and serves on
+		return fmt.Errorf("offer of connections: %s is none", m.Type) // of a newer one: it sees the end, and serves on
 	}
 	answer := ipc.Moved{Taken: make([]bool, m.FDs)}
 	taken := make([]*conn, 0, m.FDs)

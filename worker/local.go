@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -40,21 +38,14 @@ func (w *Worker) LocalCalls() <-chan *LocalCall { return w.local }
 // takeLocal accepts a handed-over conversation.
 func (w *Worker) takeLocal(m *ipc.Message) {
 	var s ipc.Session
-	if m.FDs != 1 || m.Decode(&s) != nil {
+	if m.Decode(&s) != nil {
 		return // the message is discarded with what came with it
 	}
-	f := os.NewFile(uintptr(m.Files()[0]), "local call")
-	defer f.Close() // FileConn has a copy
-	nc, err := net.FileConn(f)
-	if err != nil {
+	conn := pairOf(m)
+	if conn == nil {
 		return
 	}
-	uc, ok := nc.(*net.UnixConn)
-	if !ok {
-		_ = nc.Close()
-		return
-	}
-	c := &LocalCall{user: s.User, args: s.Args, conn: ipc.NewConn(uc), begun: make(chan struct{}), stdin: make(chan ipc.Data)}
+	c := &LocalCall{user: s.User, args: s.Args, conn: conn, begun: make(chan struct{}), stdin: make(chan ipc.Data)}
 	c.conn.Trust(false)
 	c.over, c.end = context.WithCancel(w.hard)
 	c.ctx, c.interrupt = context.WithCancelCause(w.hard)

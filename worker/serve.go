@@ -38,6 +38,7 @@ func (w *Worker) serveUntil(ctx context.Context, ln net.Listener, served <-chan 
 	select {
 	case err := <-served:
 		if ctx.Err() == nil {
+			w.Leave() // the primary sends work elsewhere, and the wait for what is open has an end
 			return fmt.Errorf("serve: %w", err)
 		}
 	case <-ctx.Done():

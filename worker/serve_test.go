@@ -71,6 +71,46 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// dying is a listener that accepts once.
+type dying struct {
+	net.Listener
+	accepted bool
+}
+
+var errDead = errors.New("the listener is dead")
+
+func (d *dying) Accept() (net.Conn, error) {
+	if d.accepted {
+		return nil, errDead
+	}
+	d.accepted = true
+	return d.Listener.Accept()
+}
+
+// TestServeDies: a worker that cannot accept any more says so, that nobody waits
+// for it, finishes what it has, and ends.
+func TestServeDies(t *testing.T) {
+	s := socket(t)
+	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
+		ln, err := w.Listener("web")
+		if err != nil {
+			return err
+		}
+		return w.Serve(ctx, &dying{Listener: ln}, lines)
+	}, s)
+	w.await(ipc.TypeReady)
+	c, in := client(t, s)
+	_, err := io.WriteString(c, "hello\n")
+	must(t, err)
+	w.await(ipc.TypeLeaving)
+	if rest, err := io.ReadAll(in); string(rest) != "hello\ngoodbye\n" || err != nil {
+		t.Errorf("the connection that it had: %q, %v", rest, err)
+	}
+	if err := w.exited(); !errors.Is(err, errDead) {
+		t.Errorf("main: %v, want %v", err, errDead)
+	}
+}
+
 // calls behaves as a *grpc.Server: GracefulStop waits for its connections.
 type calls struct {
 	open   sync.WaitGroup
