@@ -71,16 +71,18 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// dying is a listener that accepts once.
+// dying is a listener that accepts until it dies, once.
 type dying struct {
 	net.Listener
 	accepted bool
+	dies     <-chan struct{}
 }
 
 var errDead = errors.New("the listener is dead")
 
 func (d *dying) Accept() (net.Conn, error) {
 	if d.accepted {
+		<-d.dies
 		return nil, errDead
 	}
 	d.accepted = true
@@ -91,19 +93,24 @@ func (d *dying) Accept() (net.Conn, error) {
 // for it, finishes what it has, and ends.
 func TestServeDies(t *testing.T) {
 	s := socket(t)
+	dies := make(chan struct{})
 	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
 		ln, err := w.Listener("web")
 		if err != nil {
 			return err
 		}
-		return w.Serve(ctx, &dying{Listener: ln}, lines)
+		return w.Serve(ctx, &dying{Listener: ln, dies: dies}, lines)
 	}, s)
 	w.await(ipc.TypeReady)
 	c, in := client(t, s)
 	_, err := io.WriteString(c, "hello\n")
 	must(t, err)
+	if line, err := in.ReadString('\n'); err != nil || line != "hello\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	close(dies)
 	w.await(ipc.TypeLeaving)
-	if rest, err := io.ReadAll(in); string(rest) != "hello\ngoodbye\n" || err != nil {
+	if rest, err := io.ReadAll(in); string(rest) != "goodbye\n" || err != nil {
 		t.Errorf("the connection that it had: %q, %v", rest, err)
 	}
 	if err := w.exited(); !errors.Is(err, errDead) {
