@@ -21,11 +21,12 @@ type calls struct {
 
 // question is one for one process.
 type question struct {
-	worker string // as the reply names it
-	inc    uint64
+	worker  string // as the reply names it
+	inc     uint64
+	leaving bool
 	ipc.Question
-	reply chan control.CallReply // has room for every worker's
-	over  context.Context        // ends when nobody waits any more
+	reply chan answered   // has room for every worker's
+	over  context.Context // ends when nobody waits any more
 }
 
 func (c *calls) add(q *question) string {
@@ -54,7 +55,7 @@ func (c *calls) claim(token string, inc uint64) *question {
 // gone answers the questions to a process that has ended before it took them.
 func (c *calls) gone(inc uint64) {
 	for _, q := range c.claimAll(inc) {
-		q.reply <- control.CallReply{Worker: q.worker, Error: "it ended before it answered"} // it has room
+		q.reply <- answered{control.CallReply{Worker: q.worker, Error: "it ended before it answered"}, q.leaving} // it has room
 	}
 }
 
@@ -89,7 +90,7 @@ func (c *calls) take(conn *ipc.Conn, token string, inc uint64) {
 	if err := converse(conn, q, &r); err != nil {
 		r.Error = err.Error()
 	}
-	q.reply <- r
+	q.reply <- answered{CallReply: r}
 }
 
 func converse(conn *ipc.Conn, q *question, r *control.CallReply) error {
@@ -139,16 +140,26 @@ func (a as) Call(ctx context.Context, r control.CallRequest, fn func(control.Cal
 	return nil
 }
 
+// answered is a reply, or that a process has left which was retired anyway:
+// nobody is interested in that.
+type answered struct {
+	control.CallReply
+	left bool
+}
+
 // round is one call to all workers of a pool.
 type round struct {
 	waiting []string
 	tokens  []string
-	replies chan control.CallReply
+	replies chan answered
 }
 
-func (r *round) answered(reply control.CallReply, fn func(control.CallReply) error) error {
-	r.waiting = slices.DeleteFunc(r.waiting, func(w string) bool { return w == reply.Worker })
-	return fn(reply)
+func (r *round) answered(a answered, fn func(control.CallReply) error) error {
+	r.waiting = slices.DeleteFunc(r.waiting, func(w string) bool { return w == a.Worker })
+	if a.left {
+		return nil
+	}
+	return fn(a.CallReply)
 }
 
 // silent names those that have not answered in time.
@@ -173,14 +184,14 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 			return round{}, err
 		}
 		all := p.audience()
-		asked := round{replies: make(chan control.CallReply, len(all))}
+		asked := round{replies: make(chan answered, len(all))}
 		for _, who := range all {
-			q := &question{worker: who.name, inc: who.run.inc, reply: asked.replies, over: ctx, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout}}
+			q := &question{worker: who.name, inc: who.run.inc, leaving: who.leaving, reply: asked.replies, over: ctx, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout}}
 			token := a.p.calls.add(q)
 			asked.waiting, asked.tokens = append(asked.waiting, who.name), append(asked.tokens, token)
 			if !who.run.conv.send(ipc.TypeInvite, ipc.Invite{Token: token}) {
 				if a.p.calls.claim(token, who.run.inc) != nil {
-					asked.replies <- control.CallReply{Worker: who.name, Error: "it has lost its connection"}
+					asked.replies <- answered{control.CallReply{Worker: who.name, Error: "it has lost its connection"}, who.leaving}
 				}
 			}
 		}
@@ -193,8 +204,9 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 
 // listener is one process that a call reaches.
 type listener struct {
-	name string
-	run  *run
+	name    string
+	run     *run
+	leaving bool // retired: it may end at any moment
 }
 
 // audience are the ready workers of a pool, and where retired processes may
@@ -204,12 +216,12 @@ func (p *pool) audience() []listener {
 	var all []listener
 	for _, s := range p.seats {
 		if run := s.runs[s.cur.inc]; s.cur.serves() && run != nil && run.conv != nil {
-			all = append(all, listener{s.id(), run})
+			all = append(all, listener{s.id(), run, false})
 		}
 		for _, old := range s.old {
 			run := s.runs[old.inc]
 			if p.spec.MaxOutgoing > 0 && old.ending == told && run != nil && run.conv != nil {
-				all = append(all, listener{fmt.Sprintf("%s (pid %d)", s.id(), run.pid()), run})
+				all = append(all, listener{fmt.Sprintf("%s (pid %d)", s.id(), run.pid()), run, true})
 			}
 		}
 	}

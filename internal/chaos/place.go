@@ -171,7 +171,7 @@ func (p *place) remove() error {
 // (docs/operations.md).
 var known = []string{
 	"lock", "cluster", "generations", "key", "incarnation", "host_key", "host_key.pub",
-	"tls.key", "tls.crt", "users.toml", "users.toml.lock", "audit.jsonl", "initial-password",
+	"tls.key", "tls.crt", "users.toml", "users.toml.lock", "audit.jsonl", "initial-password", "shell",
 }
 
 // left tells what a cluster that was stopped has left behind.
