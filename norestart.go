@@ -271,6 +271,7 @@ func (app App) lead() error {
 		return err
 	}
 	starter := proc.NewOS()
+	defer starter.Close()
 	spec, err := app.specFor(d.Run)
 	if err != nil {
 		return err

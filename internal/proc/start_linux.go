@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -28,6 +27,8 @@ type OS struct {
 	mu   sync.Mutex // protects ours
 	ours map[int]*process
 
+	bound boundThread
+
 	// How foreign processes are treated.
 	signalGroup    groupSignal
 	statusPatience time.Duration
@@ -37,6 +38,10 @@ type OS struct {
 func NewOS() *OS {
 	return &OS{ours: map[int]*process{}, signalGroup: signalGroupOf, statusPatience: statusPatience}
 }
+
+// Close gives back what starting needs. Nothing may be started any more; what
+// runs goes on.
+func (o *OS) Close() { o.bound.close() }
 
 // Freeze lets starts and reaping in hand end, and from then until thaw is
 // called nothing is started, adopted or reaped: who executes another program in
@@ -58,7 +63,7 @@ func (o *OS) Start(c Command) (Process, error) {
 	defer o.forking.RUnlock()
 	start := fork
 	if c.NoNewPrivs {
-		start = forkBound
+		start = o.bound.fork
 	}
 	pid, pidfd, err := start(c)
 	if err != nil {
@@ -107,24 +112,6 @@ func fork(c Command) (pid, pidfd int, err error) {
 		return 0, -1, errors.Join(fmt.Errorf("pidfd: %w", err), discard(pid, pidfd))
 	}
 	return pid, pidfd, nil
-}
-
-// forkBound is fork from a thread that has no_new_privs, for a child inherits it
-// from the thread that made it. Nothing gives it back, so the thread ends with
-// this one child: its goroutine ends without unlocking it ([runtime.LockOSThread]).
-func forkBound(c Command) (pid, pidfd int, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if err = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			pid, pidfd, err = 0, -1, fmt.Errorf("set no_new_privs: %w", err)
-			return
-		}
-		pid, pidfd, err = fork(c)
-	}()
-	<-done
-	return pid, pidfd, err
 }
 
 // discard ends and reaps a child that nobody will watch.

@@ -67,17 +67,19 @@ func TestStartGivesWhatWasAsked(t *testing.T) {
 // One child that may gain nothing leaves the next one, and us, as we were.
 func TestNoNewPrivs(t *testing.T) {
 	const look = "grep NoNewPrivs /proc/self/status"
-	before := startCommand(t, NewOS(), Command{Path: "/bin/sh", Argv: []string{"sh", "-c", look}}).line(t)
+	o := NewOS()
+	defer o.Close()
+	before := startCommand(t, o, Command{Path: "/bin/sh", Argv: []string{"sh", "-c", look}}).line(t)
 	for range 3 {
-		bound := startCommand(t, NewOS(), Command{Path: "/bin/sh", Argv: []string{"sh", "-c", look}, NoNewPrivs: true})
+		bound := startCommand(t, o, Command{Path: "/bin/sh", Argv: []string{"sh", "-c", look}, NoNewPrivs: true})
 		if got := bound.line(t); got != "NoNewPrivs:\t1" {
 			t.Errorf("bound: %q", got)
 		}
-		if got := startCommand(t, NewOS(), Command{Path: "/bin/sh", Argv: []string{"sh", "-c", look}}).line(t); got != before {
+		if got := startCommand(t, o, Command{Path: "/bin/sh", Argv: []string{"sh", "-c", look}}).line(t); got != before {
 			t.Errorf("the next one: %q, before it was %q", got, before)
 		}
 	}
-	if _, err := NewOS().Start(Command{Path: "/nowhere", NoNewPrivs: true}); !errors.Is(err, syscall.ENOENT) {
+	if _, err := o.Start(Command{Path: "/nowhere", NoNewPrivs: true}); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("no such program: %v", err)
 	}
 }
