@@ -105,10 +105,16 @@ func (p *Primary) openPool(l *loop, spec control.PoolSpec, r *record) error {
 	if pl.gathering != nil {
 		return nil
 	}
-	// There may be no record, or one that knows of nobody who lives, as one from
-	// before the disk was full, or written just before the first worker was. But
-	// if there have been primaries, perhaps workers of the last one hold the
-	// address, this one or that on record, and give it back.
+	return l.listenOrWait(pl, r)
+}
+
+// listenOrWait opens the sockets of a pool of which nobody is known to live.
+//
+// There may be no record, or one that knows of nobody, as one from before the
+// disk was full, or written just before the first worker was. But if there have
+// been primaries, perhaps workers of the last one hold the address, this one or
+// that on record, and give it back.
+func (l *loop) listenOrWait(pl *pool, r *record) error {
 	perhaps := (r == nil || !r.Stopped) && l.before > 0
 	elsewhere := perhaps && len(pl.groups) == 0 && pl.moved()
 	var err error
