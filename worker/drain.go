@@ -24,7 +24,7 @@ type drainer struct {
 	forced   atomic.Bool   // what is closed now is cut
 	changed  chan struct{} // size 1: some state is new
 
-	mu     sync.Mutex // a leaf
+	mu     sync.Mutex // locked before that of the lot
 	states map[net.Conn]http.ConnState
 	counts map[http.ConnState]int
 	moving int  // on their way to the heir
@@ -109,16 +109,14 @@ func (d *drainer) tell() {
 // its way to the heir counts as active, one in the lot as idle.
 func (d *drainer) count(states ...http.ConnState) int {
 	d.mu.Lock()
+	defer d.mu.Unlock() // also while the lot is asked: a connection may be on its way between the two
 	n := 0
 	for _, s := range states {
 		n += d.counts[s]
-		if s == http.StateActive {
+		switch {
+		case s == http.StateActive:
 			n += d.moving
-		}
-	}
-	d.mu.Unlock()
-	for _, s := range states {
-		if s == http.StateIdle && d.own != nil {
+		case s == http.StateIdle && d.own != nil:
 			n += d.lot.len()
 		}
 	}

@@ -8,11 +8,19 @@ import "time"
 
 // heir is who takes connections of this server now; nil: nobody.
 func (d *drainer) heir() *heir {
-	h := d.w.heir.Load()
-	if d.own == nil || h == nil || !h.takes(d.own.name) {
-		return nil
+	for d.own != nil {
+		h := d.w.heir.Load()
+		switch {
+		case h == nil:
+			return nil
+		case h.takes(d.own.name):
+			return h
+		case h == d.w.heir.Load():
+			return nil
+		}
+		// Another has just taken its place.
 	}
-	return h
+	return nil
 }
 
 // nextHeir is how long a drain waits for the next heir before it tells
@@ -25,7 +33,7 @@ func (d *drainer) mayMove() bool {
 		return true
 	}
 	h := d.w.heir.Load()
-	return h != nil && h.justLost(min(nextHeir, d.w.drain.LameDuck/2))
+	return h != nil && d.own != nil && (h.takes(d.own.name) || h.justLost(min(nextHeir, d.w.drain.LameDuck/2)))
 }
 
 // depart asks every connection to move, if there is somebody who takes it:
