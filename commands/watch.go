@@ -61,7 +61,7 @@ func (c *Call) watch(ctx context.Context, every, limit time.Duration, run func(c
 			err = v.show(page)
 		}
 		switch {
-		case ctx.Err() == nil && limited.Err() != nil: // the time that was asked for is over
+		case ctx.Err() == nil && limit > 0 && passed(limited): // the time that was asked for is over
 			return nil
 		case err != nil:
 			return err
@@ -79,13 +79,20 @@ func (c *Call) watch(ctx context.Context, every, limit time.Duration, run func(c
 	}
 }
 
+// passed tells whether the time of ctx is over. What waits for a socket until
+// then may know it a moment before ctx does.
+func passed(ctx context.Context) bool {
+	until, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(until)
+}
+
 // page is what run shows once. Without a primary it is that: one comes back.
 func (c *Call) page(ctx context.Context, run func(context.Context, *Call) error) (string, error) {
 	var page bytes.Buffer
 	once := *c
 	once.Out = &page
 	err := run(ctx, &once)
-	if errors.Is(err, control.ErrUnavailable) && !c.JSON {
+	if errors.Is(err, control.ErrUnavailable) && !c.JSON && !passed(ctx) {
 		return fmt.Sprintf("error: %s\n", Safe(err.Error())), nil
 	}
 	return page.String(), err
