@@ -17,9 +17,11 @@ import (
 
 const (
 	maxHistory = 500
-	maxQuery   = 200                    // runes that are searched for
-	maxRecall  = 16 << 20               // bytes of a file of history that are read
-	lookWithin = 200 * time.Millisecond // the wait for words that complete a line
+	maxQuery   = 200      // runes that are searched for
+	maxRecall  = 16 << 20 // bytes of a file of history that are read
+	// lookWithin is the wait for what completes or explains a line, of which the
+	// words that somebody has to be asked for are a part (commands, 200 ms).
+	lookWithin = time.Second
 )
 
 // histories are the lines that each user typed. With a directory they outlive
