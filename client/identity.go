@@ -82,13 +82,13 @@ func (id *identities) fromAgent(ctx context.Context) []ssh.Signer {
 	}
 	id.conn = conn
 	context.AfterFunc(ctx, func() { _ = conn.Close() }) // ends whoever waits for it
-	_ = conn.SetDeadline(time.Now().Add(agentTimeout))
+	_ = conn.SetDeadline(time.Now().Add(agentTimeout))  // it has been closed: then the next read says so
 	all, err := agent.NewClient(conn).Signers()
 	if err != nil {
 		id.warn("ssh agent: %v", err)
 		return nil
 	}
-	_ = conn.SetDeadline(time.Now().Add(defaultTimeout)) // a person may have to touch the key
+	_ = conn.SetDeadline(time.Now().Add(defaultTimeout)) // as above; a person may have to touch the key
 	return all
 }
 

@@ -50,7 +50,7 @@ func (s *succession) advance(l *loop, j *job) bool {
 	case !s.asked:
 		s.asked = true
 		s.check(l)
-	case s.checked && l.settled():
+	case s.checked && l.settled(j):
 		err := l.exec(s.to, j)
 		if errors.Is(err, errExiting) {
 			return false // its exit comes next
@@ -62,10 +62,11 @@ func (s *succession) advance(l *loop, j *job) bool {
 }
 
 // settled tells whether no process is just being started: one that is cannot
-// be found again by the next image. Nor can sockets that have not come back.
-func (l *loop) settled() bool {
+// be found again by the next image. Nor can sockets that have not come back, or
+// those of two addresses, while another job than j changes between them.
+func (l *loop) settled(j *job) bool {
 	for _, p := range l.pools {
-		if p.gathering != nil || p.former != nil && p.job != nil {
+		if p.gathering != nil || p.former != nil && p.job != nil && p.job != j {
 			return false
 		}
 		for _, s := range p.seats {
