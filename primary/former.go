@@ -36,12 +36,7 @@ func (l *loop) returnedFormer(p *pool, all []ipc.Socket) {
 // restoreAll makes groups of sockets that listen on all of these addresses.
 func (p *pool) restoreAll(addrs []string, all []ipc.Socket) (names []string, groups []*inherit.Group, err error) {
 	for i, addr := range addrs {
-		listen, err := inherit.Parse(addr)
-		if err != nil {
-			return nil, nil, err
-		}
-		name := listenerName(listen.Name, p.spec.Name, i)
-		fds, err := inOrder(all, name)
+		listen, name, fds, err := p.offered(all, i, addr)
 		if err != nil {
 			return nil, nil, err
 		}

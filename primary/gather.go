@@ -94,12 +94,7 @@ func (s listeners) drop() {
 func (p *pool) regroup(all []ipc.Socket) (groups []*inherit.Group, rest []ipc.Socket, err error) {
 	var names, addrs []string
 	for i, addr := range p.spec.Listen {
-		listen, err := inherit.Parse(addr)
-		if err != nil {
-			return nil, nil, err
-		}
-		name := listenerName(listen.Name, p.spec.Name, i)
-		fds, err := inOrder(all, name)
+		listen, name, fds, err := p.offered(all, i, addr)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -116,6 +111,16 @@ func (p *pool) regroup(all []ipc.Socket) (groups []*inherit.Group, rest []ipc.So
 	}
 	p.names, p.addrs = names, addrs
 	return groups, slices.DeleteFunc(all, func(s ipc.Socket) bool { return slices.Contains(names, s.Name) }), nil
+}
+
+// offered are the sockets among all that are for the pool's i-th address.
+func (p *pool) offered(all []ipc.Socket, i int, addr string) (l inherit.Listen, name string, fds []int, err error) {
+	if l, err = inherit.Parse(addr); err != nil {
+		return l, "", nil, err
+	}
+	name = listenerName(l.Name, p.spec.Name, i)
+	fds, err = inOrder(all, name)
+	return l, name, fds, err
 }
 
 // restoreGroup makes a group of sockets that listen on an address, or on the one
