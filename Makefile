@@ -2,11 +2,11 @@
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build man demo test faults check format vet lint fuzz tidy docs bench chaos compat vulncheck clean
+.PHONY: help build man demo demo-any test faults check format vet lint fuzz tidy docs bench chaos compat vulncheck dist clean
 .DEFAULT_GOAL := help
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 build: ## build bin/norestart and bin/hello
 	$(GO) build -trimpath -o bin/ ./cmd/norestart ./examples/hello
@@ -17,8 +17,11 @@ man: build ## write the manual pages into bin/man
 demo: build ## start a cluster and log in to it
 	@$(GO) run ./examples/hello/demo bin
 
+demo-any: build ## the same with programs in Python and JavaScript
+	@sh examples/any/demo.sh bin
+
 test: ## run all tests
-	$(GO) test -race ./...
+	@{ $(GO) test -race -timeout 30m ./...; echo "status $$?"; } 2>&1 | awk -f tools/failed.awk
 
 faults: ## kill the primary at every point of what it does (test: at most of them)
 	FAULTS=all $(GO) test ./internal/e2e -run 'TestFaults' -v -count=1
@@ -31,7 +34,7 @@ format:
 vet:
 	$(GO) vet ./...
 	$(GO) vet -tags compat ./examples/hello
-	GOOS=darwin $(GO) vet ./control ./commands ./certs ./client ./cmd/norestart
+	GOOS=darwin $(GO) vet ./control ./commands ./internal/commandline ./certs ./client ./cmd/norestart
 
 lint:
 	$(TOOL) staticcheck ./...
@@ -50,8 +53,9 @@ tidy:
 	$(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
 
-docs: ## write docs/commands.md anew
-	$(GO) test ./commands -run TestDocsAreCurrent -update
+docs: ## write docs/commands.md, the keys of docs/config.md and the JSON Schema anew
+	$(GO) test ./internal/commandline -run TestDocsAreCurrent -update
+	$(GO) test ./internal/config -run TestDocsAreCurrent -update
 
 bench: ## measure the rows of docs/benchmarks.md
 	$(GO) run ./internal/bench
@@ -67,5 +71,9 @@ compat: ## other ssh clients, scanners, a password guesser against the admin por
 vulncheck: ## look up what is imported in the database of known holes (VULNDB=file:///DIR without a network)
 	@sh tools/vulncheck
 
+dist: ## static programs and Debian packages for amd64 and arm64 into dist/
+	@mkdir -p dist
+	@sh tools/dist amd64 arm64
+
 clean: ## remove what build made
-	rm -rf bin
+	rm -rf bin dist

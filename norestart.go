@@ -1,33 +1,19 @@
 package norestart
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/norestart/norestart/control"
-	"github.com/norestart/norestart/internal/dirs"
-	"github.com/norestart/norestart/internal/inherit"
-	"github.com/norestart/norestart/internal/launch"
-	"github.com/norestart/norestart/internal/proc"
-	"github.com/norestart/norestart/primary"
+	wiring "github.com/norestart/norestart/internal/app"
 	"github.com/norestart/norestart/shell"
 	"github.com/norestart/norestart/worker"
 )
 
-// Version is the version of norestart.
-const Version = control.Version
-
 // App is an application: what [Main] runs.
 type App struct {
 	Name    string // of the cluster: its directories, its prompt
-	Version string // of the application, shown by version; may be empty
+	Version string // of the application, shown in the greeting of the admin port; may be empty
 	Pools   []Pool
 	// Shell is the admin port; nil: there is none, and `norestart ctl` on the
 	// machine is the only way in.
@@ -37,53 +23,91 @@ type App struct {
 	Dir string
 }
 
-// Pool is a named group of like workers. Fields that are left zero have the
-// defaults of [control.PoolSpec].
+// Pool is a named group of like workers. A field that is left zero has the
+// default that its comment names, see [control.PoolSpec].
 type Pool struct {
 	Name    string
-	Workers int        // how many; control.Auto: as many as GOMAXPROCS
+	Workers int        // how many at the start; control.Auto: as many as GOMAXPROCS
 	Listen  []string   // "tcp://127.0.0.1:8080", "unix:///run/x.sock", each may begin with NAME=
 	Run     worker.Run // what each worker does
 
-	Share  string            // control.ShareSlots (default) or control.ShareOne
-	Policy control.Policy    // control.Always
-	Grant  control.Grant     // what its workers may ask of the primary; nothing
-	Limits map[string]uint64 // resource limits: nofile, nproc, as, core, fsize
-	// User and Group are whom its workers run as, by name or number; an empty
-	// Group is the user's own with his others. Only a cluster of root's can have
-	// them.
+	Share  string            // control.ShareSlots: a socket a worker; or control.ShareOne
+	Grant  control.Grant     // control.GrantNone: what its workers may ask of the primary
+	Limits map[string]uint64 // resource limits: nofile, nproc, as, core, fsize (setrlimit(2))
+	// User and Group are what its workers run as, by name or number; without
+	// Group they have all groups of the user. Only a cluster that root has started
+	// can have them.
 	User, Group string
 	// NewPrivileges lets what its workers execute gain privileges: set-user-ID
 	// programs such as sudo or mail, and programs with capabilities such as ping.
 	// Without it the kernel refuses that to them (no_new_privs).
 	NewPrivileges bool
-	// Orphan is what its workers do without a primary: control.OrphanServe
-	// (default), OrphanDrain after OrphanAfter, or OrphanExit, with which a
-	// restart of the primary ends them, too.
+
+	// Policy is which ends of a worker start it again: control.Always, OnFailure
+	// or Never. A worker that was ready is started at once the first time, else
+	// after BackoffMin (100 ms), doubled with each end up to BackoffMax (30 s), and
+	// forgotten when it has been ready for BackoffReset (10 s). After more than
+	// MaxRestarts (5) ends Within (1 min) it is given up: dead.
+	Policy                               control.Policy
+	BackoffMin, BackoffMax, BackoffReset time.Duration
+	MaxRestarts                          int
+	Within                               time.Duration
+	// MaxAge is how long a worker serves before it is replaced, successor first,
+	// less up to a tenth, so that those of a pool are not replaced at once. 0: for
+	// ever.
+	MaxAge time.Duration
+	// MaxMemory is how much memory a worker may have, in bytes, with all that it has
+	// started and its part of what is shared (PSS). One that has had more for
+	// MaxMemoryFor (30 s) is replaced in the same way. 0: any.
+	MaxMemory    int64
+	MaxMemoryFor time.Duration
+	// MaxRequests is how many HTTP requests a worker serves, and those of the second
+	// in which it reaches them, before it is replaced in the same way, less up to a
+	// tenth. 0: any number.
+	MaxRequests int64
+
+	ReadyTimeout time.Duration // 30 s from its start until a worker is ready
+	Beat         time.Duration // 1 s: how often a worker says that it runs
+	LostAfter    time.Duration // 15 s without a beat: the worker is killed
+	// Orphan is what its workers do without a primary: control.OrphanServe,
+	// OrphanDrain after OrphanAfter (1 min), or OrphanExit, with which a restart of
+	// the primary ends them, too.
 	Orphan      string
 	OrphanAfter time.Duration
 
-	ReadyTimeout, MinReady, Canary    time.Duration
+	// A worker that retires gives connections that cannot be handed over LameDuck
+	// (2 s; negative: none) for a last request, and has DrainTimeout (30 s) to finish
+	// what it has accepted. Then it gets TERM, and KillAfter (5 s) later KILL.
 	LameDuck, DrainTimeout, KillAfter time.Duration
-	MaxRestarts                       int
-	Within                            time.Duration
-	// MaxSurge is how many workers a reload replaces at once; control.NoSurge:
+	// KillGroup is what ends with a worker: control.KillDescendants, or
+	// KillOwnGroup for workers that start daemons.
+	KillGroup string
+
+	// Canary (500 ms; negative: none) is how long the first successor of a reload
+	// must stay ready before the others follow, MinReady (0) each of the others.
+	Canary, MinReady time.Duration
+	// Watch is how long a reload goes on looking after the last replacement: if
+	// the new generation crashes more often than the one before did in that time,
+	// it is rolled back. 0: it does not.
+	Watch time.Duration
+	// MaxSurge is how many workers a reload replaces at once (1); control.NoSurge:
 	// a worker has gone before its successor is started, for workers that must
-	// not overlap, at most MaxUnavailable at a time.
+	// not overlap, at most MaxUnavailable (1) at a time.
 	MaxSurge, MaxUnavailable int
-	MaxWorkers               int
-	LostAfter                time.Duration
+	MaxWorkers               int // 512: the most that scale may ask for
 }
 
 func (p Pool) spec() control.PoolSpec {
 	return control.PoolSpec{
 		Name: p.Name, Workers: p.Workers, Listen: p.Listen,
-		Share: p.Share, Policy: p.Policy, Grant: p.Grant, Limits: p.Limits, NewPrivileges: p.NewPrivileges,
-		Orphan: p.Orphan, OrphanAfter: p.OrphanAfter,
-		ReadyTimeout: p.ReadyTimeout, MinReady: p.MinReady, Canary: p.Canary,
-		LameDuck: p.LameDuck, DrainTimeout: p.DrainTimeout, KillAfter: p.KillAfter,
-		MaxRestarts: p.MaxRestarts, Within: p.Within,
-		MaxSurge: p.MaxSurge, MaxUnavailable: p.MaxUnavailable, MaxWorkers: p.MaxWorkers, LostAfter: p.LostAfter,
+		Share: p.Share, Grant: p.Grant, Limits: p.Limits, NewPrivileges: p.NewPrivileges,
+		Policy: p.Policy, BackoffMin: p.BackoffMin, BackoffMax: p.BackoffMax, BackoffReset: p.BackoffReset,
+		MaxRestarts: p.MaxRestarts, Within: p.Within, MaxAge: p.MaxAge,
+		MaxMemory: p.MaxMemory, MaxMemoryFor: p.MaxMemoryFor, MaxRequests: p.MaxRequests,
+		ReadyTimeout: p.ReadyTimeout, Beat: p.Beat, LostAfter: p.LostAfter, Orphan: p.Orphan, OrphanAfter: p.OrphanAfter,
+		LameDuck: p.LameDuck, DrainTimeout: p.DrainTimeout, KillAfter: p.KillAfter, KillGroup: p.KillGroup,
+		Canary: p.Canary, MinReady: p.MinReady, Watch: p.Watch,
+		MaxSurge: p.MaxSurge, MaxUnavailable: p.MaxUnavailable, MaxWorkers: p.MaxWorkers,
 	}
 }
 
@@ -95,228 +119,9 @@ func (p Pool) spec() control.PoolSpec {
 // What main does before it is done in all of them, so it should only parse
 // flags.
 func Main(app App) {
-	os.Exit(run(app))
-}
-
-// Roles of a process beside primary.RoleWorker and launch.Role.
-const rolePrepare = "prepare"
-
-// run picks the role of this process.
-func run(app App) int {
-	role := os.Getenv(primary.RoleVariable)
-	if role == launch.Role {
-		return status(launch.Run(), launch.ExitCode)
-	}
-	if err := app.check(); err != nil {
-		return status(fmt.Errorf("%s: %w", app.Name, err), 2)
-	}
-	switch role {
-	case primary.RoleWorker:
-		return status(app.work(), 1)
-	case rolePrepare:
-		return status(app.prepare(), 1)
-	case primary.RoleCheck:
-		return status(app.selfCheck(), 1)
-	case "":
-		if err := app.lead(); err != nil {
-			return status(fmt.Errorf("%s: %w", app.Name, err), 1)
-		}
-		return 0
-	}
-	return status(fmt.Errorf("%s=%s: no such role", primary.RoleVariable, role), 2)
-}
-
-// selfCheck finds what lead would find wrong after the exec of a new binary,
-// when it is too late.
-func (app App) selfCheck() error {
-	d, err := dirs.For(app.Name, app.Dir)
-	if err == nil {
-		_, err = app.specFor(d.Run)
-	}
-	if err == nil {
-		_, err = fmt.Print(primary.CheckAnswer())
-	}
-	return err
-}
-
-func status(err error, code int) int {
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintln(os.Stderr, "error:", err)
-	return code
-}
-
-// shellPool is the name of the built-in pool that holds the admin port.
-const shellPool = "shell"
-
-// isPoolName is a loop, for a regular expression would be compiled at the start
-// of every process of the application.
-func isPoolName(name string) bool {
-	ok := name != "" && len(name) <= 32
-	for i, r := range name {
-		switch {
-		case r >= 'a' && r <= 'z':
-		case i > 0 && (r >= '0' && r <= '9' || r == '_' || r == '-'):
-		default:
-			ok = false
-		}
-	}
-	return ok
-}
-
-// check refuses an App that cannot run, in the words of who wrote it.
-func (app App) check() error {
-	if err := dirs.CheckName(app.Name); err != nil {
-		return err
-	}
-	seen := map[string]bool{shellPool: true, "agent": true}
-	for i, p := range app.Pools {
-		switch {
-		case !isPoolName(p.Name):
-			return fmt.Errorf("pool %d: name %q: must be at most 32 of a-z 0-9 _ - and begin with a letter", i, p.Name)
-		case seen[p.Name]:
-			return fmt.Errorf("pool %s: the name is taken", p.Name)
-		case p.Run == nil:
-			return fmt.Errorf("pool %s: it has no Run", p.Name)
-		}
-		seen[p.Name] = true
-		if err := checkPool(p.spec().WithDefaults()); err != nil {
-			return fmt.Errorf("pool %s: %w", p.Name, err)
-		}
-	}
-	return nil
-}
-
-func checkPool(s control.PoolSpec) error {
-	switch {
-	case s.Workers < 0 && s.Workers != control.Auto, s.Workers > s.MaxWorkers:
-		return fmt.Errorf("%d workers: must be between 0 and %d", s.Workers, s.MaxWorkers)
-	case s.Share != control.ShareSlots && s.Share != control.ShareOne:
-		return fmt.Errorf("share %q: must be %s or %s", s.Share, control.ShareSlots, control.ShareOne)
-	case s.Policy != control.Always && s.Policy != control.OnFailure && s.Policy != control.Never:
-		return fmt.Errorf("policy %q: must be %s, %s or %s", s.Policy, control.Always, control.OnFailure, control.Never)
-	}
-	if s.MaxSurge < control.NoSurge || s.MaxUnavailable < 0 {
-		return fmt.Errorf("max surge %d, max unavailable %d: must be above 0, or control.NoSurge", s.MaxSurge, s.MaxUnavailable)
-	}
-	if s.Orphan != control.OrphanServe && s.Orphan != control.OrphanDrain && s.Orphan != control.OrphanExit {
-		return fmt.Errorf("orphan %q: must be %s, %s or %s", s.Orphan, control.OrphanServe, control.OrphanDrain, control.OrphanExit)
-	}
-	for _, l := range s.Listen {
-		if _, err := inherit.Parse(l); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// spec is the application as data: what the primary needs to know of it.
-func (app App) spec() control.Spec {
-	s := control.Spec{Name: app.Name}
+	a := wiring.App{Name: app.Name, Version: app.Version, Dir: app.Dir, Shell: app.Shell}
 	for _, p := range app.Pools {
-		s.Pools = append(s.Pools, p.spec())
+		a.Pools = append(a.Pools, wiring.Pool{Spec: p.spec(), Run: p.Run, User: p.User, Group: p.Group})
 	}
-	if app.Shell != nil {
-		s.Admin = shellPool
-		s.Pools = append(s.Pools, control.PoolSpec{
-			Name: shellPool, BuiltIn: true, Workers: 1, Share: control.ShareOne,
-			Listen: []string{"tcp://" + app.Shell.Addr()}, Grant: control.GrantControl,
-			MaxOutgoing: 4, LameDuck: -1, DrainTimeout: 5 * time.Second,
-		})
-	}
-	return s
-}
-
-// work is the role of a worker.
-func (app App) work() error {
-	fd, err := strconv.Atoi(os.Getenv(primary.BootVariable))
-	if err != nil {
-		return fmt.Errorf("%s: %w", primary.BootVariable, err)
-	}
-	for _, name := range []string{primary.RoleVariable, primary.BootVariable} {
-		if err := os.Unsetenv(name); err != nil { // its own children are none of ours
-			return err
-		}
-	}
-	return worker.Main(fd, func(ctx context.Context, w *worker.Worker) error {
-		if w.Pool() == shellPool && app.Shell != nil {
-			return app.serveShell(ctx, w)
-		}
-		for _, p := range app.Pools {
-			if p.Name == w.Pool() {
-				return p.Run(ctx, w)
-			}
-		}
-		return fmt.Errorf("this binary has no pool %q", w.Pool())
-	})
-}
-
-// lead is the role of the primary.
-func (app App) lead() error {
-	binary, err := ownPath()
-	if err != nil {
-		return err
-	}
-	cwd, err := os.Getwd()
-	if err != nil {
-		return err
-	}
-	d, err := dirs.For(app.Name, app.Dir)
-	if err != nil {
-		return err
-	}
-	// The primary stands in no directory that somebody may want to remove.
-	if err := os.Chdir("/"); err != nil {
-		return err
-	}
-	starter := proc.NewOS()
-	defer starter.Close()
-	spec, err := app.specFor(d.Run)
-	if err != nil {
-		return err
-	}
-	cfg := primary.Config{
-		Spec: spec, Version: Version, PID: os.Getpid(), Run: d.Run, State: d.State,
-		Binary: binary, Argv: os.Args, Env: primary.CleanEnv(os.Environ()), Dir: cwd,
-		Starter: starter, Out: os.Stderr,
-	}
-	if cfg.Image, cfg.Back, err = succession(); err != nil {
-		return err
-	}
-	cfg.Prepare = func(admin string, again bool) error { return prepareBy(starter, cfg, admin, again) }
-	cfg.Custody = app.custody(d.State, cwd)
-	return primary.Run(context.Background(), cfg)
-}
-
-// succession tells whether this process was a primary before, of another
-// version.
-func succession() (image int, back string, err error) {
-	text, back := os.Getenv(primary.ImageVariable), os.Getenv(primary.BackVariable)
-	if text == "" {
-		return 0, "", nil
-	}
-	if image, err = strconv.Atoi(text); err != nil {
-		return 0, "", fmt.Errorf("%s: %w", primary.ImageVariable, err)
-	}
-	return image, back, nil
-}
-
-// ownPath is the path by which this program was started, made absolute, with
-// its symbolic links as they are: a reload resolves them anew.
-func ownPath() (string, error) {
-	path, err := exec.LookPath(os.Args[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return "", fmt.Errorf("find this program again for its workers: %w", err)
-	}
-	return filepath.Abs(path)
-}
-
-// hostOf is the host of an address HOST:PORT.
-func hostOf(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	return host
+	os.Exit(wiring.Run(a))
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// Names of the CA's files in the state directory. The certificate may be that
-// of somebody else's CA: then there is no key, and nothing is issued here.
+// Names of the CA's files in the state directory. The certificate may be of a CA
+// elsewhere: then there is no key, and nothing is issued here.
 const (
 	caKeyFile  = "ca.key"
 	caCertFile = "ca.crt"
@@ -27,21 +27,20 @@ const (
 
 const caLifetime = 10 * 365 * 24 * time.Hour
 
-// ErrNoCA is the error of a directory without a CA of its own.
+// ErrNoCA says that a directory has no CA of its own.
 var ErrNoCA = errors.New("there is no CA")
 
-// Authority is a cluster's own CA: an ECDSA P-256 key that signs the
-// certificate of its TLS server and those of clients, and no other CA.
+// Authority is a cluster's own CA: an ECDSA P-256 key that signs the certificate
+// of its TLS server and those of clients, and no other CA.
 type Authority struct {
 	dir  string
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 }
 
-// Certificate is the CA's own.
 func (a *Authority) Certificate() *x509.Certificate { return a.cert }
 
-// CertFile is where the CA's certificate lies, for those who verify.
+// CertFile is the file of the CA's certificate, for those who verify.
 func (a *Authority) CertFile() string { return filepath.Join(a.dir, caCertFile) }
 
 // CreateCA makes a CA in dir, dir/ca.key (0600) and dir/ca.crt, named after
@@ -51,14 +50,14 @@ func CreateCA(dir, name string) (*Authority, error) {
 	if _, err := os.Lstat(certPath); err == nil {
 		return nil, taken(certPath)
 	}
-	key, err := loadTLSKey(durable.Disk{}, filepath.Join(dir, caKeyFile)) // one that was cut short is taken up
+	key, err := loadTLSKey(durable.Disk{}, filepath.Join(dir, caKeyFile)) // goes on with a key whose CA was not finished
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err = createTLSKey(filepath.Join(dir, caKeyFile))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("CA: %w", err)
 	}
-	// The ledger is there before the CA is: without one, no certificate counts.
+	// The ledger is there before the CA: without one, no certificate counts.
 	err = durable.CreateFile(filepath.Join(dir, ledgerFile), emptyLedger, 0o600)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -107,7 +106,7 @@ func OpenCA(dir string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CA: %w", err)
 	}
-	for _, der := range chain { // an earlier CA may stand beside it
+	for _, der := range chain { // the certificate of an earlier CA may be in the file too
 		cert, err := x509.ParseCertificate(der)
 		if err == nil && key.PublicKey.Equal(cert.PublicKey) {
 			return &Authority{dir, key, cert}, nil
@@ -122,9 +121,9 @@ type Pair struct {
 	Cert, Key []byte
 }
 
-// IssueClient makes a key and a certificate with which user logs in, for as
-// long as life. It stands in the ledger before it is signed, so that there is
-// none that cannot be revoked.
+// IssueClient makes a key and a certificate with which user logs in, valid for
+// life. It writes the certificate to the ledger before signing it, so that
+// every certificate can be revoked.
 func (a *Authority) IssueClient(user string, life time.Duration) (Pair, error) {
 	key, keyPEM, err := newKey()
 	if err != nil {
@@ -157,7 +156,7 @@ func (a *Authority) IssueClient(user string, life time.Duration) (Pair, error) {
 	return Pair{Issued: entry, Cert: certPEM(der), Key: keyPEM}, nil
 }
 
-// within is end, or the end of the CA if that comes first.
+// within returns end, or the end of the CA if that comes first.
 func (a *Authority) within(end time.Time) time.Time {
 	if a.cert.NotAfter.Before(end) {
 		return a.cert.NotAfter
@@ -165,7 +164,6 @@ func (a *Authority) within(end time.Time) time.Time {
 	return end
 }
 
-// newKey makes an ECDSA key on P-256, with its PEM form.
 func newKey() (*ecdsa.PrivateKey, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

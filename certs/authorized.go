@@ -9,9 +9,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// MinRSA is the size in bits below which an RSA key is refused
+// minRSA is the size in bits below which an RSA key is refused
 // (NIST SP 800-57: 128 bits of security).
-const MinRSA = 3072
+const minRSA = 3072
 
 // accepted are the types of keys with which users may log in.
 var accepted = map[string]bool{
@@ -24,8 +24,7 @@ var accepted = map[string]bool{
 	ssh.KeyAlgoRSA:        true,
 }
 
-// CheckAuthorizedKey reports why line is not one that [ParseAuthorizedKey]
-// takes.
+// CheckAuthorizedKey reports why [ParseAuthorizedKey] refuses line.
 func CheckAuthorizedKey(line string) error {
 	_, _, err := ParseAuthorizedKey(line)
 	return err
@@ -34,7 +33,7 @@ func CheckAuthorizedKey(line string) error {
 // ParseAuthorizedKey parses one line of an authorized_keys file (sshd(8),
 // AUTHORIZED_KEYS FILE FORMAT), with no options before the key and nothing else
 // in it. Unlike [ssh.ParseAuthorizedKey] it skips nothing: a comment, a broken
-// line, DSA, RSA below [MinRSA] bits and certificates are errors.
+// line, DSA, RSA below 3072 bits and certificates are errors.
 func ParseAuthorizedKey(line string) (key ssh.PublicKey, comment string, err error) {
 	if err := checkLine(line); err != nil {
 		return nil, "", err
@@ -72,9 +71,9 @@ func checkKind(key ssh.PublicKey) error {
 	if !ok {
 		return nil
 	}
-	if r, ok := holder.CryptoPublicKey().(*rsa.PublicKey); ok && r.N.BitLen() < MinRSA {
+	if r, ok := holder.CryptoPublicKey().(*rsa.PublicKey); ok && r.N.BitLen() < minRSA {
 		return fmt.Errorf("an RSA key of %d bits is not accepted, must be at least %d: make one with ssh-keygen -t ed25519",
-			r.N.BitLen(), MinRSA)
+			r.N.BitLen(), minRSA)
 	}
 	return nil
 }

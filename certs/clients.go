@@ -14,27 +14,26 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// clients judges the certificates of clients by what is in the state directory
-// now.
+// clients judges the certificates of clients by the present files in the state
+// directory.
 type clients struct {
-	files durable.Files
+	files Files
 	dir   string
 
-	mu    sync.Mutex // protects what follows
+	mu    sync.Mutex // protects the fields below
 	seen  []fs.FileInfo
 	trust *trust
 }
 
-// trust is what the files say.
 type trust struct {
 	roots   *x509.CertPool // nil: no CA
 	revoked map[string]bool
-	fault   error // why nobody is trusted
+	fault   error // why no certificate is accepted
 }
 
 // verify is a tls.Config's VerifyConnection. A client without a certificate may
-// go on: he is asked for a password. One with a certificate that is not good
-// may not.
+// go on, and is asked for a password. A client with a bad certificate is
+// refused.
 func (c *clients) verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return nil
@@ -42,11 +41,11 @@ func (c *clients) verify(state tls.ConnectionState) error {
 	return c.current().verify(state.PeerCertificates, time.Now())
 }
 
-// current reads the files again if one of them is another than before.
+// current reads the files again if one of them has changed.
 func (c *clients) current() *trust {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	seen, err := durable.Look(c.files, filepath.Join(c.dir, caCertFile), filepath.Join(c.dir, ledgerFile))
+	c.mu.Lock() // after Look: the files may be out of reach for seconds
+	defer c.mu.Unlock()
 	switch {
 	case err != nil && c.trust != nil:
 		return c.trust
@@ -63,7 +62,7 @@ func (c *clients) current() *trust {
 	return t
 }
 
-func loadTrust(files durable.Files, dir string) *trust {
+func loadTrust(files Files, dir string) *trust {
 	path := filepath.Join(dir, caCertFile)
 	chain, err := readChain(files, path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,6 +90,10 @@ func loadTrust(files durable.Files, dir string) *trust {
 	return t
 }
 
+// verify accepts every certificate that the CA has signed, even if the ledger
+// does not list it. A thief of the CA's key could copy a listed serial anyway,
+// and a ledger that was restored from a backup or begun anew would lock everybody
+// out. A stolen key needs a new CA.
 func (t *trust) verify(peer []*x509.Certificate, now time.Time) error {
 	leaf := peer[0]
 	switch {
@@ -100,7 +103,7 @@ func (t *trust) verify(peer []*x509.Certificate, now time.Time) error {
 		return errors.New("certificate: there is no CA here")
 	case leaf.IsCA:
 		return errors.New("certificate: it is that of a CA")
-	case !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth): // x509 takes none for any
+	case !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth): // x509 takes no key usage for any key usage
 		return errors.New("certificate: not for clients (extended key usage)")
 	}
 	between := x509.NewCertPool()

@@ -29,7 +29,7 @@ func TestDiskFull(t *testing.T) {
 	if _, err := HostKey(dir); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("host key: %v", err)
 	}
-	if _, err := ServerTLS(dir, nil); !errors.Is(err, syscall.ENOSPC) {
+	if _, err := (Server{Dir: dir}).Config(); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("tls: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {

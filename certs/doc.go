@@ -1,20 +1,17 @@
-// Package certs makes and keeps the keys that a cluster shows to those who log
-// in, the ssh host key and the certificate of the TLS line shell, and judges the
-// public keys that they show.
+// Package certs makes and keeps the keys of a cluster, the ssh host key and the
+// certificate of the TLS admin port, and judges the public keys of its users.
 //
-// Invariant: a key is made once, when there is none, and is the same for ever.
-// A file that is empty, broken, of the wrong kind or readable by others is an
-// error that says what to do; it is never replaced in silence, for clients have
-// pinned it. The certificate is renewed with the same key, so that its
-// fingerprint stays, too.
+// Invariant: a key is made once, if there is none, and stays the same. A file
+// that is empty, broken, of the wrong kind or readable by others is an error that
+// says what to do. It is never silently replaced, because clients have pinned it.
+// The certificate is renewed with the same key, so its fingerprint stays, too.
 //
-// A cluster may have a CA of its own ([CreateCA]), which signs the certificate
-// of its TLS server and those with which clients log in. Of the latter each
-// stands in a ledger before it is signed, and is worth nothing once it is marked
-// there, or when the ledger is lost.
+// A cluster may have a CA of its own ([CreateCA]), which signs the certificate of
+// its TLS server and those of clients. A client's certificate is written to a
+// ledger before it is signed. It is refused once it is marked there as revoked,
+// or if the ledger is lost.
 //
-// Limits: the ssh host key is ed25519, all other keys are ECDSA P-256. A
-// server's certificate is valid for a year and is renewed with 30 days left, at
-// a start or while it is in use; the CA's is valid for ten years and is not
-// renewed.
+// Limits: the ssh host key is ed25519, all other keys are ECDSA P-256. A server's
+// certificate is valid for a year and is renewed with 30 days left, at a start or
+// while it is in use; the CA's is valid for ten years and is not renewed.
 package certs

@@ -24,9 +24,9 @@ const (
 )
 
 // HostKey returns the ssh host key in dir/host_key (ed25519 in the format of
-// OpenSSH, mode 0600), which is made when there is none. Its public half is kept
-// in dir/host_key.pub. Of several processes that make it at once, all get the
-// same one.
+// OpenSSH, mode 0600) and makes it when there is none. Its public half is kept
+// in dir/host_key.pub. Processes that make it at the same time all get the same
+// key.
 func HostKey(dir string) (ssh.Signer, error) {
 	path := filepath.Join(dir, hostKeyFile)
 	signer, err := loadHostKey(durable.Disk{}, path)
@@ -40,10 +40,10 @@ func HostKey(dir string) (ssh.Signer, error) {
 	return signer, nil
 }
 
-// Fingerprint is the key as ssh shows it: SHA256 and 43 characters.
+// Fingerprint returns the key as ssh shows it: SHA256 and 43 characters.
 func Fingerprint(key ssh.PublicKey) string { return ssh.FingerprintSHA256(key) }
 
-func loadHostKey(files durable.Files, path string) (ssh.Signer, error) {
+func loadHostKey(files Files, path string) (ssh.Signer, error) {
 	data, _, err := durable.ReadSecretFrom(files, path)
 	if err != nil {
 		return nil, err
@@ -64,8 +64,8 @@ func loadHostKey(files durable.Files, path string) (ssh.Signer, error) {
 	return signer, nil
 }
 
-// broken is the error of a secret that must not be replaced in silence. What a
-// parser says of it may quote it, so that is left out.
+// broken returns the error of a secret that must not be silently replaced. It
+// leaves out the parser's message, which may quote the secret.
 func broken(path, what string) error {
 	return fmt.Errorf("%s: %s: restore it from a backup, or remove it to have a new one made, "+
 		"which every client will report as changed", path, what)
@@ -97,9 +97,8 @@ func newHostKey(dir string) (ssh.Signer, []byte, error) {
 	return signer, pem.EncodeToMemory(block), err
 }
 
-// publish keeps host_key.pub true. It is for people only: a disk that is full
-// or read-only must not close the admin port, so a failure is left to the next
-// start.
+// publish writes host_key.pub. The file is only for people, so a failure (full
+// disk, read-only) does not close the admin port; the next start tries again.
 func publish(dir string, key ssh.PublicKey) {
 	path := filepath.Join(dir, publicFile)
 	line := ssh.MarshalAuthorizedKey(key)

@@ -11,23 +11,23 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// HostKeys is the host key of a server that runs. It follows the file: after a
-// rotation the next client is shown the new key, and sessions go on. Its methods
-// may be called from any goroutine.
+// HostKeys is the host key of a running server. It follows the file: after a
+// rotation the next client gets the new key, and sessions go on. Its methods may
+// be called from any goroutine.
 type HostKeys struct {
-	files durable.Files
+	files Files
 	path  string
 	log   func(format string, args ...any)
 
-	mu     sync.Mutex // protects what follows
+	mu     sync.Mutex // protects the fields below
 	seen   fs.FileInfo
 	signer ssh.Signer
-	fault  string // why the file could not be used; tried again, told once
+	fault  string // why the file could not be used; logged once
 }
 
-// OpenHostKey loads the host key in dir; none is made. log takes a line about a
-// file that has changed and cannot be used.
-func OpenHostKey(files durable.Files, dir string, log func(format string, args ...any)) (*HostKeys, error) {
+// OpenHostKey loads the host key in dir and never makes one. log takes a line
+// about a file that has changed and cannot be used.
+func OpenHostKey(files Files, dir string, log func(format string, args ...any)) (*HostKeys, error) {
 	h := &HostKeys{files: files, path: filepath.Join(dir, hostKeyFile), log: log}
 	info, err := files.Stat(h.path)
 	if err == nil {
@@ -39,12 +39,12 @@ func OpenHostKey(files durable.Files, dir string, log func(format string, args .
 	return h, nil
 }
 
-// Signer is the key to show to the next client. A file that cannot be used does
-// not replace the key that could.
+// Signer returns the key for the next client: the last good one while the file
+// cannot be used.
 func (h *HostKeys) Signer() ssh.Signer {
+	now, err := durable.Look(h.files, h.path) // outside the lock: it may take seconds
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now, err := durable.Look(h.files, h.path)
 	if err != nil || h.fault == "" && durable.Same(now[0], h.seen) {
 		return h.signer
 	}
@@ -55,7 +55,7 @@ func (h *HostKeys) Signer() ssh.Signer {
 	return h.signer
 }
 
-// load takes the key of the file. h.mu is held, or nobody else knows h.
+// load requires h.mu, unless h is not shared yet.
 func (h *HostKeys) load(seen fs.FileInfo) error {
 	h.seen, h.fault = seen, ""
 	signer, err := loadHostKey(h.files, h.path)

@@ -20,11 +20,11 @@ import (
 const (
 	lifetime = 365 * 24 * time.Hour
 	renewAt  = 30 * 24 * time.Hour // left
-	skew     = time.Hour           // by which a client's clock may be behind
+	skew     = time.Hour           // how far a client's clock may be behind
 )
 
-// names are the hosts that a certificate can name: an address on which a server
-// listens everywhere is none by which it is called.
+// names returns the hosts that a certificate can name. The unspecified address,
+// on which a server listens everywhere, is none of them.
 func names(hosts []string) []string {
 	named := slices.DeleteFunc(slices.Clone(hosts), func(host string) bool {
 		ip := net.ParseIP(host)
@@ -36,8 +36,8 @@ func names(hosts []string) []string {
 	return named
 }
 
-// certificate returns the chain in the file if it serves, else a new one. ca is
-// nil where there is none.
+// certificate returns the chain in the file if it can be used, else a new one. ca
+// is nil if there is none.
 func certificate(path string, key *ecdsa.PrivateKey, hosts []string, ca *Authority) ([][]byte, *x509.Certificate, error) {
 	chain, leaf, err := loadCertificate(durable.Disk{}, path, key)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && stale(leaf, hosts, ca, time.Now()) {
@@ -46,8 +46,8 @@ func certificate(path string, key *ecdsa.PrivateKey, hosts []string, ca *Authori
 	return chain, leaf, err
 }
 
-// stale reports whether leaf must be issued anew at the time now. One that we
-// have not signed cannot be.
+// stale reports whether leaf must be issued anew at now. A certificate that
+// somebody else signed is never stale.
 func stale(leaf *x509.Certificate, hosts []string, ca *Authority, now time.Time) bool {
 	byKey := leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil
 	byCA := ca != nil && leaf.CheckSignatureFrom(ca.cert) == nil
@@ -58,14 +58,15 @@ func stale(leaf *x509.Certificate, hosts []string, ca *Authority, now time.Time)
 	return byKey && ca != nil || due(leaf, now) || now.Before(leaf.NotBefore) || slices.ContainsFunc(hosts, lacks)
 }
 
-// due reports whether it is time to renew leaf. One that lives less than twice
-// as long as that, as the last one of a CA, has half its life.
+// due reports whether it is time to renew leaf. A certificate that lives less
+// than twice renewAt, such as the last one of a CA, is renewed after half its
+// life.
 func due(leaf *x509.Certificate, now time.Time) bool {
 	early := min(renewAt, leaf.NotAfter.Sub(leaf.NotBefore)/2)
 	return leaf.NotAfter.Sub(now) < early
 }
 
-func loadCertificate(files durable.Files, path string, key *ecdsa.PrivateKey) ([][]byte, *x509.Certificate, error) {
+func loadCertificate(files Files, path string, key *ecdsa.PrivateKey) ([][]byte, *x509.Certificate, error) {
 	const remedy = "remove it to have it issued anew with the same key"
 	chain, err := readChain(files, path)
 	if err != nil {
@@ -85,7 +86,7 @@ func loadCertificate(files durable.Files, path string, key *ecdsa.PrivateKey) ([
 }
 
 // readChain returns the certificates in the file, the server's first.
-func readChain(files durable.Files, path string) ([][]byte, error) {
+func readChain(files Files, path string) ([][]byte, error) {
 	data, err := durable.ReadPublicFrom(files, path)
 	if err != nil {
 		return nil, err

@@ -11,14 +11,14 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// keepEvery is how soon a host key that has gone is put back.
+// keepEvery is the interval of looks for a lost host key.
 const keepEvery = time.Second
 
 // KeepHostKey puts the host key in dir back when its file has gone, until ctx
-// ends. The next process would make another one, which every client reports as
-// an attack and refuses, at night and after a clean-up script. A key that was
-// rotated is kept as well; a file that cannot be used is left to its owner. say
-// takes a line for each of these; it is called on the caller's goroutine.
+// ends. Otherwise, after a clean-up script, the next process would make another
+// key, which every client reports as an attack. A rotated key is kept, too; a
+// file that cannot be used is left to its owner. say takes a line for each of
+// these, on the caller's goroutine.
 func KeepHostKey(ctx context.Context, dir string, say func(format string, args ...any)) {
 	k := keeper{path: filepath.Join(dir, hostKeyFile), say: say}
 	tick := time.NewTicker(keepEvery)
@@ -36,9 +36,9 @@ func KeepHostKey(ctx context.Context, dir string, say func(format string, args .
 type keeper struct {
 	path string
 	say  func(format string, args ...any)
-	seen fs.FileInfo // of the file that data is of, or that cannot be used
+	seen fs.FileInfo // of the file that data was read from, or that cannot be used
 	data []byte
-	sick bool // it could not be put back, and that was said
+	sick bool // it could not be put back, and say was told
 }
 
 func (k *keeper) look() {
@@ -49,7 +49,7 @@ func (k *keeper) look() {
 	case err == nil && (k.seen == nil || !os.SameFile(info, k.seen) || !info.ModTime().Equal(k.seen.ModTime())):
 		k.seen = info
 		if _, err := loadHostKey(durable.Disk{}, k.path); err != nil {
-			return // the next start says so
+			return // the next start reports it
 		}
 		if data, _, err := durable.ReadSecret(k.path); err == nil {
 			k.data = data

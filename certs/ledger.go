@@ -53,10 +53,10 @@ func List(dir string) ([]Issued, error) {
 	return l.Certificates, err
 }
 
-// Revoke marks certificates as revoked: the one of that serial, or, when serial
-// is empty, all of user that are not yet. It returns those that it marked. A
-// serial that was not issued here is marked only where there is no CA to have
-// issued it: the certificates are then somebody else's.
+// Revoke marks certificates as revoked: the one with that serial or, if serial is
+// empty, all of user. It returns those that it marked. A serial that is not in
+// the ledger is marked only if no CA of this directory can have issued it: the
+// certificates are then those of another CA.
 func Revoke(dir, serial, user string) ([]Issued, error) {
 	var marked []Issued
 	_, err := OpenCA(dir)
@@ -99,12 +99,12 @@ func checkSerial(serial, user string) error {
 		return nil
 	}
 	if _, ok := new(big.Int).SetString(serial, 16); !ok || len(serial) > 40 {
-		return fmt.Errorf("%q is no serial: it is a hexadecimal number", serial)
+		return fmt.Errorf("%q is not a serial: it is a hexadecimal number", serial)
 	}
 	return nil
 }
 
-func readLedger(files durable.Files, dir string) (ledger, error) {
+func readLedger(files Files, dir string) (ledger, error) {
 	path := filepath.Join(dir, ledgerFile)
 	data, _, err := durable.ReadSecretFrom(files, path)
 	if err != nil {
@@ -125,7 +125,7 @@ func parseLedger(path string, data []byte) (ledger, error) {
 	}
 	for _, c := range l.Certificates {
 		if n, ok := new(big.Int).SetString(c.Serial, 16); !ok || serialText(n) != c.Serial {
-			return ledger{}, fmt.Errorf("%s: %q is no serial", path, c.Serial)
+			return ledger{}, fmt.Errorf("%s: %q is not a serial", path, c.Serial)
 		}
 	}
 	return l, nil
@@ -159,10 +159,9 @@ func editLedger(dir string, change func(*ledger) error) (err error) {
 	return durable.WriteFile(path, append(data, '\n'), 0o600)
 }
 
-// lostLedger is nil where there need not be a ledger: without a CA of our own,
-// which is one whose key is here. One that has lost its ledger has lost what it
-// revoked. The key itself is not read.
-func lostLedger(files durable.Files, dir string) error {
+// lostLedger returns an error if a CA with its key here has no ledger: it has
+// lost what was revoked. It does not read the key.
+func lostLedger(files Files, dir string) error {
 	_, err := files.Stat(filepath.Join(dir, caKeyFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

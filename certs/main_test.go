@@ -34,7 +34,7 @@ func umask(t *testing.T, mask int) {
 func TestSecretModes(t *testing.T) {
 	for file, load := range map[string]func(string) error{
 		hostKeyFile: func(dir string) error { _, err := HostKey(dir); return err },
-		tlsKeyFile:  func(dir string) error { _, err := ServerTLS(dir, nil); return err },
+		tlsKeyFile:  func(dir string) error { _, err := Server{Dir: dir}.Config(); return err },
 	} {
 		dir := t.TempDir()
 		if err := load(dir); err != nil {

@@ -14,26 +14,26 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// retryAfter is how long a renewal that failed is not tried again: each try
-// may write to the disk.
+// retryAfter is the wait after a renewal that failed: each try may write to the
+// disk.
 const retryAfter = time.Minute
 
-// pair is a server's certificate and key, which follow their files.
+// pair is a server's certificate and key. It follows their files.
 type pair struct {
 	from Server
 
-	mu    sync.Mutex // protects what follows
+	mu    sync.Mutex // protects the fields below
 	seen  []fs.FileInfo
 	cert  *tls.Certificate
-	retry time.Time // not before
-	// failed is set when the files could not be used; what was short for a
-	// moment is no reason for ever.
+	retry time.Time // no try before it
+	// failed is set if the files could not be used, so that a passing failure (no
+	// free descriptor) is tried again.
 	failed bool
 }
 
 func newPair(s Server) (*pair, error) {
 	if (s.CertFile == "") != (s.KeyFile == "") {
-		return nil, errors.New("a certificate needs its key, and a key its certificate: name both files")
+		return nil, errors.New("a certificate and its key belong together: name both files")
 	}
 	p := &pair{from: s}
 	if err := p.load(); err != nil {
@@ -42,8 +42,8 @@ func newPair(s Server) (*pair, error) {
 	return p, nil
 }
 
-// get is a tls.Config's GetCertificate. What cannot be used does not replace
-// what could.
+// get is a tls.Config's GetCertificate. While the files cannot be used, it
+// returns the last good certificate.
 func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,7 +67,7 @@ func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 func (p *pair) foreign() bool { return p.from.CertFile != "" }
 
-// look is what there is to see of the files that the pair is made of.
+// look returns the state of the files that the pair is made of.
 func (p *pair) look() ([]fs.FileInfo, error) {
 	if p.foreign() {
 		return durable.Look(p.from.Files, p.from.CertFile, p.from.KeyFile)
@@ -77,8 +77,8 @@ func (p *pair) look() ([]fs.FileInfo, error) {
 
 func (p *pair) path(name string) string { return filepath.Join(p.from.Dir, name) }
 
-// load reads the files, or has them made. What changes meanwhile, by this
-// renewal or by others, is read again at the next handshake.
+// load reads the files, or has them made. Another change meanwhile is read at the
+// next handshake.
 func (p *pair) load() error {
 	seen, err := p.look()
 	if err != nil {
@@ -100,7 +100,7 @@ func (p *pair) load() error {
 	return err
 }
 
-// makeOwn loads key and certificate, and makes what is missing or stale.
+// makeOwn loads key and certificate, and makes those that are missing or stale.
 func (p *pair) makeOwn() (*tls.Certificate, error) {
 	key, err := tlsKey(p.path(tlsKeyFile), p.path(tlsCertFile))
 	if err != nil {
@@ -117,8 +117,8 @@ func (p *pair) makeOwn() (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// haveMade is the same for a process that asks another one to do it. It may
-// return both an error and a certificate, which is then of use for now.
+// haveMade is makeOwn for a process that asks another one to make the files. It
+// may return both an error and a certificate that can still be used.
 func (p *pair) haveMade() (*tls.Certificate, error) {
 	cert, err := p.readOwn()
 	if err == nil && !stale(cert.Leaf, names(p.from.Hosts), p.signer(cert.Leaf), time.Now()) {
@@ -145,15 +145,15 @@ func (p *pair) readOwn() (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// signer is the CA that would sign leaf, without its key: what is in ca.crt and
-// has signed it, or the first one there. Nil: there is no CA of our own.
+// signer returns the CA that would sign leaf, without its key: the certificate in
+// ca.crt that has signed it, or the first one there. Nil: there is no CA.
 func (p *pair) signer(leaf *x509.Certificate) *Authority {
 	if _, err := p.from.Files.Stat(p.path(caKeyFile)); err != nil {
 		return nil
 	}
 	chain, err := readChain(p.from.Files, p.path(caCertFile))
 	if err != nil {
-		return nil // whoever has the key says what is wrong
+		return nil // the process that has the key reports what is wrong
 	}
 	var ca *Authority
 	for _, der := range chain {
@@ -165,7 +165,7 @@ func (p *pair) signer(leaf *x509.Certificate) *Authority {
 	return ca
 }
 
-// loadForeign reads a pair that somebody else looks after.
+// loadForeign reads a pair that somebody else maintains.
 func (p *pair) loadForeign() (*tls.Certificate, error) {
 	certPath, keyPath := p.from.CertFile, p.from.KeyFile
 	key, _, err := durable.ReadSecretFrom(p.from.Files, keyPath)
@@ -184,7 +184,7 @@ func (p *pair) loadForeign() (*tls.Certificate, error) {
 		text = append(text, certPEM(der)...)
 	}
 	cert, err := tls.X509KeyPair(text, key)
-	if err != nil { // its text may quote nothing of the key
+	if err != nil { // its text might quote the key
 		return nil, fmt.Errorf("%s and %s are no pair in PEM form", certPath, keyPath)
 	}
 	if cert.Leaf, err = x509.ParseCertificate(chain[0]); err != nil {

@@ -13,18 +13,16 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// oldSuffix is what the name of a key that was replaced ends in. It is kept:
-// there is no other way back for clients that have pinned it.
+// oldSuffix ends the name of a replaced key, which is kept for a way back.
 const oldSuffix = ".old"
 
-// ErrNoKey is the error of a directory in which no key was made yet.
-var ErrNoKey = errors.New("no key yet: it is made when the cluster is started first")
+var errNoKey = errors.New("no key yet: it is made when the cluster is started first")
 
-// ShownHostKey is the public half of the ssh host key in dir. Nothing is made.
+// ShownHostKey returns the public half of the ssh host key in dir. It makes none.
 func ShownHostKey(dir string) (ssh.PublicKey, error) {
 	signer, err := loadHostKey(durable.Disk{}, filepath.Join(dir, hostKeyFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("host key: %w", ErrNoKey)
+		return nil, fmt.Errorf("host key: %w", errNoKey)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("host key: %w", err)
@@ -32,12 +30,12 @@ func ShownHostKey(dir string) (ssh.PublicKey, error) {
 	return signer.PublicKey(), nil
 }
 
-// ShownTLS is the certificate of the TLS server in dir. Nothing is made.
+// ShownTLS returns the certificate of the TLS server in dir. It makes none.
 func ShownTLS(dir string) (*x509.Certificate, error) {
 	path := filepath.Join(dir, tlsCertFile)
 	chain, err := readChain(durable.Disk{}, path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("tls: %w", ErrNoKey)
+		return nil, fmt.Errorf("tls: %w", errNoKey)
 	}
 	if err == nil && len(chain) == 0 {
 		err = fmt.Errorf("%s: no CERTIFICATE in PEM form", path)
@@ -80,7 +78,7 @@ func RotateTLS(dir string) (*x509.Certificate, error) {
 func rotateTLS(keyPath, certPath string) (*x509.Certificate, error) {
 	old, err := loadTLSKey(durable.Disk{}, keyPath)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoKey
+		return nil, errNoKey
 	}
 	if err != nil {
 		return nil, err
@@ -111,7 +109,6 @@ func rotateTLS(keyPath, certPath string) (*x509.Certificate, error) {
 	return leaf, err
 }
 
-// replaceKey writes a new key and keeps the old one beside it.
 func replaceKey(path string, data []byte) error {
 	old, _, err := durable.ReadSecret(path)
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 
 func TestRotate(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := RotateHostKey(dir); !errors.Is(err, ErrNoKey) {
+	if _, err := RotateHostKey(dir); !errors.Is(err, errNoKey) {
 		t.Errorf("host key: %v", err)
 	}
-	if _, err := RotateTLS(dir); !errors.Is(err, ErrNoKey) {
+	if _, err := RotateTLS(dir); !errors.Is(err, errNoKey) {
 		t.Errorf("tls: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {

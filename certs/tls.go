@@ -3,7 +3,6 @@ package certs
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,45 +23,49 @@ const (
 	tlsCertFile = "tls.crt"
 )
 
-// Server says where a TLS server's key and certificate are, and where the CA
-// of its clients is.
+// Files reads keys and certificates for a process that may not enter their
+// directory.
+type Files interface {
+	// Open opens a file to read it, without waiting for the writer of a FIFO.
+	Open(path string) (*os.File, error)
+	// Stat describes a file without reading it, also one that Open refuses.
+	Stat(path string) (fs.FileInfo, error)
+}
+
+// Server names the files of a TLS server: its key, its certificate and the CA
+// of its clients.
 type Server struct {
 	// Dir is the state directory. The key is in Dir/tls.key (ECDSA P-256, mode
-	// 0600), the certificate in Dir/tls.crt; both are made when there are none.
-	// The certificate is signed by the CA in Dir where there is one, else by its
-	// own key, and is issued anew, with the same key, when it has less than 30
-	// days left or lacks one of Hosts. One that somebody else has signed is used
-	// as it is.
+	// 0600), the certificate in Dir/tls.crt; both are made if there are none. The
+	// CA in Dir signs the certificate if there is one, else the key itself does.
+	// It is issued anew, with the same key, when it has less than 30 days left or
+	// lacks one of Hosts. A certificate that somebody else has signed is used as
+	// it is.
 	Dir   string
 	Hosts []string // names and addresses; none: localhost
-	// CertFile and KeyFile, both or none, are a certificate and a key of
-	// somebody else, used in the place of those in Dir.
+	// CertFile and KeyFile, both or neither, are a certificate and a key of
+	// another CA, used instead of those in Dir.
 	CertFile, KeyFile string
-	// Files is where all of these are read; nil: on the disk.
-	Files durable.Files
-	// Prepare, when not nil, is asked to make what is missing or to be issued
-	// anew, so that a process that is attacked has no need of the CA's key and
-	// writes nothing. It returns when that is done. Nil: it is made here.
+	// Files reads all of these; nil: from the disk.
+	Files Files
+	// Prepare, if not nil, is called to make or renew files, and returns when
+	// that is done. So a process that listens to the network needs no access to
+	// the CA's key and writes nothing. Nil: this process does it.
 	Prepare func() error
 	// Log takes a line about files that have changed and cannot be used; nil:
 	// dropped.
 	Log func(format string, args ...any)
 }
 
-// ServerTLS is the configuration of a server with what is in dir.
-func ServerTLS(dir string, hosts []string) (*tls.Config, error) {
-	return Server{Dir: dir, Hosts: hosts}.Config()
-}
-
 // Config returns the configuration of a TLS server. The certificate is renewed,
 // and files that change are read again, while it is in use.
 //
-// A client may come with a certificate: then it must be from the CA in
-// Dir/ca.crt, made for clients, in its time and not revoked, as the files are
-// at that moment; VerifyConnection can be asked again later.
+// A client may present a certificate. It must be signed by the CA in Dir/ca.crt,
+// made for clients, within its time and not revoked, according to the files at
+// that moment. VerifyConnection can be called again later.
 //
 // TLS 1.3 only, without session tickets: a resumed session would outlive the
-// withdrawal of a client's certificate.
+// revocation of a client's certificate.
 func (s Server) Config() (*tls.Config, error) {
 	if s.Files == nil {
 		s.Files = durable.Disk{}
@@ -81,7 +84,7 @@ func (s Server) Config() (*tls.Config, error) {
 	}, nil
 }
 
-// Leaf is the certificate that a server with that configuration shows now.
+// Leaf returns the certificate that a server with that configuration shows now.
 func Leaf(cfg *tls.Config) (*x509.Certificate, error) {
 	cert, err := cfg.GetCertificate(&tls.ClientHelloInfo{})
 	if err != nil {
@@ -90,7 +93,7 @@ func Leaf(cfg *tls.Config) (*x509.Certificate, error) {
 	return cert.Leaf, nil
 }
 
-// TLSFingerprint is the SHA-256 of the certificate's public key
+// TLSFingerprint returns the SHA-256 of the certificate's public key
 // (SubjectPublicKeyInfo, as in RFC 7469) in the form of [Fingerprint]. It stays
 // when the certificate is renewed.
 func TLSFingerprint(cert *x509.Certificate) string {
@@ -111,7 +114,7 @@ func tlsKey(path, certPath string) (*ecdsa.PrivateKey, error) {
 	return createTLSKey(path)
 }
 
-func loadTLSKey(files durable.Files, path string) (*ecdsa.PrivateKey, error) {
+func loadTLSKey(files Files, path string) (*ecdsa.PrivateKey, error) {
 	data, _, err := durable.ReadSecretFrom(files, path)
 	if err != nil {
 		return nil, err
@@ -132,15 +135,10 @@ func loadTLSKey(files durable.Files, path string) (*ecdsa.PrivateKey, error) {
 }
 
 func createTLSKey(path string) (*ecdsa.PrivateKey, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, data, err := newKey()
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	err = durable.CreateFile(path, data, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return loadTLSKey(durable.Disk{}, path) // another process was first
@@ -148,9 +146,8 @@ func createTLSKey(path string) (*ecdsa.PrivateKey, error) {
 	return key, err
 }
 
-// ServerFiles are the files in dir of a server that runs: those that it reads,
-// and those of which it only has to know whether they are there and have
-// changed.
+// ServerFiles returns the files in dir that a running server reads, and those
+// that it only has to look at.
 func ServerFiles(dir string) (read, look []string) {
 	for _, name := range []string{hostKeyFile, tlsKeyFile, tlsCertFile, caCertFile, ledgerFile} {
 		read = append(read, filepath.Join(dir, name))

@@ -19,7 +19,7 @@ import (
 
 func serverTLS(t *testing.T, dir string, hosts ...string) (*tls.Config, *x509.Certificate) {
 	t.Helper()
-	cfg, err := ServerTLS(dir, hosts)
+	cfg, err := Server{Dir: dir, Hosts: hosts}.Config()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func handshake(t *testing.T, server, client *tls.Config) error {
 			return
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.Copy(io.Discard, conn) // shakes hands, and waits for the end
 	}()
 	conn, err := (&tls.Dialer{Config: client}).DialContext(t.Context(), "tcp", ln.Addr().String())
@@ -162,7 +162,7 @@ func TestServerTLSRefuses(t *testing.T) {
 		if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ServerTLS(dir, nil); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := (Server{Dir: dir}).Config(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", name, err, test.want)
 		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != test.content {
@@ -184,7 +184,7 @@ func TestServerTLSHalf(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, tlsKeyFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ServerTLS(dir, nil); err == nil || !strings.Contains(err.Error(), "tls.key is missing") {
+	if _, err := (Server{Dir: dir}).Config(); err == nil || !strings.Contains(err.Error(), "tls.key is missing") {
 		t.Errorf("without the key: %v", err)
 	}
 }

@@ -47,6 +47,25 @@ func TestAdviser(t *testing.T) {
 	}
 }
 
+// A TAB after one that found nothing to insert does not list the same again; any
+// other key lets it.
+func TestSecondTab(t *testing.T) {
+	asked := 0
+	a := adviser{columns: func() int { return 80 }}
+	a.advised(func(string, int, string) (string, bool) { asked++; return "", true })
+	for i, step := range []struct {
+		key  rune
+		want int
+	}{{'\t', 1}, {'\t', 1}, {'x', 1}, {'\t', 2}, {keyQuestion, 3}, {keyQuestion, 4}, {'\t', 5}, {'\t', 5}} {
+		if r, _ := a.filter(step.key); r == '\t' {
+			a.Do([]rune("worker "), 7)
+		}
+		if asked != step.want {
+			t.Errorf("key %d, %q: asked %d times, want %d", i, step.key, asked, step.want)
+		}
+	}
+}
+
 func first(list [][]rune, _ int) [][]rune { return list }
 
 // An answer that comes late is not taken for that to the next question, and none

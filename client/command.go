@@ -7,24 +7,24 @@ import (
 	"io"
 )
 
-// Command is one command over ssh that outlives its connection, as far as it
-// can: one that was not sent is sent over the next, and what only looks goes on
-// where it broke. Anything else is not repeated.
+// Command is one command over ssh that survives a lost connection where that is
+// safe. If it was not sent yet it goes over the next connection; if it only
+// looks, it goes on where it broke. No other command is repeated.
 type Command struct {
 	SSH     *SSH
 	Retry   Retry
 	Line    string
 	Streams Streams
-	Notes   io.Writer // where a lost connection is told
+	Notes   io.Writer // for notes about a lost connection
 
 	conn    *Conn
 	running progress
 	sent    bool
 }
 
-// Run runs the command and returns its exit status. Once begun was called, a
-// Ctrl-C is the command's. The error is a *LostError when nobody knows what
-// became of it.
+// Run runs the command and returns its exit status. After begun was called,
+// Ctrl-C goes to the command. The error is a *LostError when the outcome of the
+// command is unknown.
 func (c *Command) Run(ctx context.Context, begun func()) (int, error) {
 	err := c.dial(ctx)
 	for line := c.Line; ; {
@@ -56,7 +56,7 @@ func (c *Command) dial(ctx context.Context) (err error) {
 	return err
 }
 
-// once runs a line over the connection in hand and ends that.
+// once runs a line over the present connection and closes that.
 func (c *Command) once(ctx context.Context, line string) (int, error) {
 	defer c.conn.Close()
 	out := &output{w: c.Streams.Out, line: line, running: &c.running}
@@ -72,12 +72,12 @@ func (c *Command) once(ctx context.Context, line string) (int, error) {
 	return status, err
 }
 
-// givenUp is the error when there is no other connection.
+// givenUp is the error if there is no other connection.
 func (c *Command) givenUp(err error) error {
 	switch {
 	case c.sent:
 		return c.running.lost(err)
-	case err == ErrLost: // none was tried
+	case err == ErrLost: // there was no connection yet
 		return ErrUnsent
 	}
 	return fmt.Errorf("the command was not sent: %w", err)

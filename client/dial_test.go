@@ -85,7 +85,7 @@ func TestSilentAgent(t *testing.T) {
 	}
 }
 
-// TestSilentServer: who answers nothing does not hold us for ever.
+// TestSilentServer: a server that answers nothing does not hold us for ever.
 func TestSilentServer(t *testing.T) {
 	target := serve(t, untilClosed)
 	s := &SSH{Target: target, KnownHosts: filepath.Join(t.TempDir(), "known"), Timeout: time.Second}
@@ -95,6 +95,36 @@ func TestSilentServer(t *testing.T) {
 	line := &TLS{Target: target, Pins: filepath.Join(t.TempDir(), "pins"), Timeout: time.Second}
 	if _, _, err := line.Dial(t.Context()); err == nil || !strings.Contains(err.Error(), "no answer within 1s") {
 		t.Errorf("TLS: %v", err)
+	}
+}
+
+// TestServerSaysWhy: a server that says a line in place of a handshake is quoted.
+func TestServerSaysWhy(t *testing.T) {
+	for _, tt := range []struct {
+		says         string
+		overSSH, tls string
+	}{
+		{"too many connections, try again later\r\n", "no login: the server says: too many connections, try again later", "no login: the server says: too many connections, try again later"},
+		{"no", "no login: the server says: no", "no login: the server says: no"}, // closed before the end of the line
+		{"\x1b[2Jgo away\n", "EOF", "first record does not look like a TLS handshake"},
+		{"a\x1b[2Jb\n", `no login: the server says: a\x1b[2Jb`, `no login: the server says: a\x1b[2Jb`},
+		{strings.Repeat("x", 1000), "no login: the server says: " + strings.Repeat("x", maxSaid), "no login: the server says: " + strings.Repeat("x", maxSaid)},
+		{"SSH-2.0-other\r\n", "EOF", "no login: the server says: SSH-2.0-other"},
+		{"", "EOF", "EOF"},
+	} {
+		target := serve(t, func(conn net.Conn) {
+			fmt.Fprint(conn, tt.says)
+			_ = conn.(*net.TCPConn).CloseWrite()
+			untilClosed(conn)
+		})
+		_, err := (&SSH{Target: target, KnownHosts: filepath.Join(t.TempDir(), "known")}).Dial(t.Context())
+		if err == nil || !strings.HasSuffix(err.Error(), tt.overSSH) {
+			t.Errorf("%q over ssh: %v, want %s", tt.says, err, tt.overSSH)
+		}
+		_, _, err = (&TLS{Target: target, Pins: filepath.Join(t.TempDir(), "pins")}).Dial(t.Context())
+		if err == nil || !strings.HasSuffix(err.Error(), tt.tls) {
+			t.Errorf("%q over TLS: %v, want %s", tt.says, err, tt.tls)
+		}
 	}
 }
 
@@ -201,7 +231,7 @@ func TestStrangeServer(t *testing.T) {
 		cfg                      *tls.Config
 	}{
 		{"lost in a command", markBegin + "prompt;> " + markClose, "scale web 3\n", `script:1: connection lost; it is not known whether "scale web 3" was done`, own},
-		{"wants a password", markBegin + "password;Password: " + markClose, "status\n", "nobody can be asked", own},
+		{"wants a password", markBegin + "password;Password: " + markClose, "status\n", "there is no terminal to ask at", own},
 		{"an HTTP server", "", "status\n", "not an admin port", &tls.Config{Certificates: own.Certificates, MinVersion: tls.VersionTLS13}},
 	} {
 		_, _, err := session(t, tt.cfg, "", tt.script, func(conn *tls.Conn) {

@@ -9,8 +9,8 @@ import (
 	"github.com/chzyer/readline"
 )
 
-// editor edits lines at the terminal. There is one for the life of the process:
-// chzyer/readline leaves a goroutine behind that reads standard input.
+// editor edits lines at the terminal. A process has one: chzyer/readline leaves a
+// goroutine behind that reads standard input.
 type editor struct {
 	adviser
 	keys    *keys
@@ -36,8 +36,8 @@ func newEditor(in *Input, out io.Writer, h *History) (*editor, error) {
 	return e, nil
 }
 
-// read edits one line that begins with kept. When ctx ends first, it returns
-// what was typed so far with the cause.
+// read edits one line that begins with kept. If ctx ends first, it returns what
+// was typed so far and the cause.
 func (e *editor) read(ctx context.Context, prompt, kept string, answer bool) (string, error) {
 	for {
 		e.keys.begin(ctx)
@@ -53,14 +53,13 @@ func (e *editor) read(ctx context.Context, prompt, kept string, answer bool) (st
 		case errors.Is(err, readline.ErrInterrupt):
 			return "", ErrInterrupted
 		case errors.Is(err, io.EOF) && e.keys.deleted():
-			kept = "" // Delete on an empty line is no Ctrl-D
+			kept = "" // Delete on an empty line is not Ctrl-D
 		default:
 			return "", err
 		}
 	}
 }
 
-// keep adds a line to the history.
 func (e *editor) keep(line string) {
 	if e.history.Keep(line) {
 		_ = e.line.SaveHistory(line) // in memory only

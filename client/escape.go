@@ -1,9 +1,9 @@
 package client
 
-// escape is what a line of a session over ssh may begin with, as in ssh(1),
-// ESCAPE CHARACTERS.
+// escape finds the escapes at the beginning of a line of a session over ssh, as
+// in ssh(1), ESCAPE CHARACTERS.
 type escape struct {
-	inLine bool // the last key was neither Enter nor the beginning
+	inLine bool // the last key was neither Enter nor the first
 	tilde  bool // it was ~ at the beginning of a line
 }
 
@@ -13,8 +13,8 @@ const escapeHelp = "\r\nSupported escape sequences:\r\n" +
 	" ~~  - send the escape character\r\n" +
 	"(Escapes are recognized only after Enter.)\r\n"
 
-// step takes one key and returns what the server gets; leave and help report an
-// escape.
+// step takes one key and returns what goes to the server; leave and help report
+// an escape.
 func (e *escape) step(b byte, out []byte) (_ []byte, leave, help bool) {
 	if e.tilde {
 		e.tilde = false

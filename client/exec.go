@@ -10,12 +10,12 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/commandline"
 )
 
-// wantRequest is a channel request of the server: its command waits for a line
-// of input. Nothing is read ahead, so what a command does not ask for stays
-// where it is.
+// wantRequest is a channel request by which the server asks for a line of input.
+// The client reads nothing ahead, so the rest of its input stays for the next
+// reader.
 const wantRequest = "want@norestart"
 
 // marksRequest asks for marks in the output of a command.
@@ -23,19 +23,19 @@ const marksRequest = "marks@norestart"
 
 // Streams are those of one command.
 type Streams struct {
-	// Answer returns a line with its end for each one that the command asks
-	// for; nil: there is none.
+	// Answer returns a line with its line break each time the command asks for
+	// one; nil: there is no input.
 	Answer   func(context.Context) ([]byte, error)
 	Out, Err io.Writer
-	// Interrupts has a word for each Ctrl-C; may be nil.
+	// Interrupts gets a value for each Ctrl-C; may be nil.
 	Interrupts <-chan struct{}
 
 	marks bool // Out understands them
 }
 
-// Exec runs one command and returns its exit status. The error is ErrLost when
-// the connection broke before there was one: what became of the command is not
-// known then, unless it is ErrUnsent.
+// Exec runs one command and returns its exit status. The error is ErrLost if the
+// connection broke first: the outcome is then unknown, unless the error is
+// ErrUnsent.
 func (c *Conn) Exec(ctx context.Context, command string, s Streams) (int, error) {
 	cut := context.AfterFunc(ctx, func() { _ = c.client.Close() })
 	defer cut()
@@ -61,7 +61,7 @@ func (c *Conn) Exec(ctx context.Context, command string, s Streams) (int, error)
 	return status, err
 }
 
-// Words writes a command such that the server reads the same words again.
+// Words quotes words so that the server reads the same words again.
 func Words(words []string) string {
 	quoted := make([]string, len(words))
 	for i, word := range words {
@@ -71,7 +71,7 @@ func Words(words []string) string {
 }
 
 func quote(word string) string {
-	back, err := commands.Parse(word)
+	back, err := commandline.Parse(word)
 	if err == nil && len(back) == 1 && back[0] == word && !strings.HasPrefix(word, "#") {
 		return word
 	}
@@ -99,7 +99,7 @@ func (e *execution) run(ctx context.Context, command string) (int, error) {
 	case err != nil:
 		return 0, ErrLost
 	case !started:
-		return 0, errors.New("the server refuses the command: too long, or none may be run")
+		return 0, errors.New("the server refuses the command: it is too long, or no command may be run")
 	}
 	feeding, fed := context.WithCancel(ctx)
 	defer fed()
@@ -120,7 +120,7 @@ func (e *execution) run(ctx context.Context, command string) (int, error) {
 	return e.status, nil
 }
 
-// unread ends a command whose output nobody reads any more.
+// unread closes a command whose output is no longer read.
 func (e *execution) unread(err error) {
 	if err != nil {
 		_ = e.ch.Close() // it may have ended
@@ -139,7 +139,7 @@ func (e *execution) follow() {
 		case wantRequest:
 			select {
 			case e.want <- struct{}{}:
-			default: // it asked before and still waits
+			default: // it has asked already and still waits
 			}
 		}
 		if req.WantReply {
@@ -149,7 +149,7 @@ func (e *execution) follow() {
 	close(e.want)
 }
 
-// feed sends a line for each one that is wanted.
+// feed sends a line for each request.
 func (e *execution) feed(ctx context.Context) {
 	for range e.want {
 		var line []byte

@@ -16,12 +16,12 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// maxHistory is how many lines are kept; the file may have twice as many before
-// it is cut.
+// maxHistory is the number of lines that are kept. The file is cut when it has
+// twice as many.
 const maxHistory = 1000
 
-// secret is what a line with a secret in it looks like. It is compiled when
-// somebody types: most runs of the program are over before.
+// secret matches a line with a secret in it. It is compiled at the first typed
+// line, because most runs have none.
 var secret = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|api-?key)[a-z-]*[=: ]+\S`)
 })
@@ -32,7 +32,7 @@ type History struct {
 	lines []string
 }
 
-// OpenHistory reads the file; without a path nothing is kept.
+// OpenHistory reads the file; without a path the history is not kept.
 func OpenHistory(path string) (*History, error) {
 	h := &History{path: path}
 	if path == "" {
@@ -57,12 +57,10 @@ func OpenHistory(path string) (*History, error) {
 	return h, err
 }
 
-// Lines are those that were typed, oldest first.
 func (h *History) Lines() []string { return slices.Clone(h.lines[max(0, len(h.lines)-maxHistory):]) }
 
-// Keep adds a line unless it is not worth it: empty, the same as the last one,
-// beginning with a space, or with a secret in it. A file that cannot be written
-// costs the history, nothing else.
+// Keep adds a line, unless it is empty, repeats the last one, begins with a space
+// or contains a secret. If the file cannot be written, only the history is lost.
 func (h *History) Keep(line string) bool {
 	if !worth(line) || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
 		return false
@@ -79,7 +77,7 @@ func worth(line string) bool {
 		!bytes.ContainsFunc([]byte(line), func(r rune) bool { return r < ' ' && r != '\t' }) && !secret().MatchString(line)
 }
 
-// write appends in one piece, for other sessions append as well.
+// write appends with one write(2): other sessions append as well.
 func (h *History) write(line string) (err error) {
 	if err := os.MkdirAll(filepath.Dir(h.path), 0o700); err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 	"github.com/norestart/norestart/certs"
 )
 
-// TrustError is a server that is not, or no longer, trusted. Trying again does
+// TrustError says that a server is not, or no longer, trusted. Another try does
 // not help.
 type TrustError struct {
 	Message string
@@ -30,8 +30,8 @@ func (e *TrustError) Error() string { return e.Message }
 // sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
 type knownHosts struct {
 	path   string
-	person *Person // nil: nobody can be asked
-	// hold stops the clock of the login while the person thinks.
+	person *Person // nil: nobody to ask
+	// hold suspends the deadline of the login while the person thinks.
 	hold func(func() error) error
 }
 
@@ -58,7 +58,7 @@ func (k knownHosts) check(ctx context.Context, addr string, remote net.Addr, key
 	return k.hold(func() error { return k.ask(ctx, addr, key) })
 }
 
-// load reads the file anew: a first login may have added to it.
+// load reads the file each time, because a first login may have added to it.
 func (k knownHosts) load() (ssh.HostKeyCallback, error) {
 	known, err := knownhosts.New(k.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +73,7 @@ func (k knownHosts) load() (ssh.HostKeyCallback, error) {
 func (k knownHosts) unknown(addr string, key ssh.PublicKey) error {
 	host := knownhosts.Normalize(addr)
 	return &TrustError{
-		Message: fmt.Sprintf("the host key of %s is not known (%s) and nobody can be asked", host, certs.Fingerprint(key)),
+		Message: fmt.Sprintf("the host key of %s is not known (%s) and there is no terminal to ask at", host, certs.Fingerprint(key)),
 		Hint:    fmt.Sprintf("log in once on a terminal, or: %s >> %s, or name a file with --known-hosts", keyscan(addr), k.path),
 	}
 }
@@ -96,7 +96,7 @@ func (k knownHosts) changed(addr string, key ssh.PublicKey, want []knownhosts.Kn
 	}
 }
 
-// ask lets a person decide, in the words of ssh.
+// ask lets a person decide, with the words of ssh.
 func (k knownHosts) ask(ctx context.Context, addr string, key ssh.PublicKey) error {
 	host, print := knownhosts.Normalize(addr), certs.Fingerprint(key)
 	kind := strings.ToUpper(strings.TrimPrefix(key.Type(), "ssh-"))
@@ -111,8 +111,8 @@ func (k knownHosts) ask(ctx context.Context, addr string, key ssh.PublicKey) err
 	return nil
 }
 
-// trust asks whether the server with that fingerprint is the right one. Whoever
-// has the fingerprint from elsewhere may paste it.
+// trust asks whether the server with that fingerprint is the right one. The
+// person may also paste a fingerprint known from elsewhere.
 func trust(ctx context.Context, p *Person, host, what, print string) error {
 	fmt.Fprintf(p.out, "The authenticity of host '%s' can't be established.\n%s is %s.\n", host, what, print)
 	prompt := "Are you sure you want to continue connecting (yes/no/[fingerprint])? "
@@ -131,7 +131,7 @@ func trust(ctx context.Context, p *Person, host, what, print string) error {
 	}
 }
 
-// remember appends a line to a file of ours, which is made when it is missing.
+// remember appends a line to a file and makes the file when it is missing.
 func remember(path, line string) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -149,7 +149,7 @@ func remember(path, line string) (err error) {
 	return err
 }
 
-// unended reports whether the last line of f lacks its end.
+// unended reports whether the last line of f has no line feed.
 func unended(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {

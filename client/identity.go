@@ -15,29 +15,30 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
-// maxPassphrases is how often a passphrase is asked for, as with ssh.
+// maxPassphrases is the number of tries for a passphrase, as with ssh.
 const maxPassphrases = 3
 
-// identities are the keys that a login may use, in the order in which they are
-// offered: the files that were named, the agent's, the usual files.
+// identities are the keys for a login, in the order of their offers: the named
+// files, those of the agent, the usual files.
 type identities struct {
 	files  []string
 	agent  string // its socket; empty: none
 	home   string
 	person *Person
+	opened map[string]ssh.AlgorithmSigner // the next login, after a server that gave up on a slow answer, need not ask again
 	hold   func(func() error) error
 	warn   func(format string, args ...any)
 
-	conn net.Conn // to the agent, for as long as it may have to sign
+	conn net.Conn // to the agent, open while it may have to sign
 }
 
 func (id *identities) close() {
 	if id.conn != nil {
-		_ = id.conn.Close() // nothing is under way
+		_ = id.conn.Close() // no request is under way
 	}
 }
 
-// signers is called when the server takes keys, and not before.
+// signers runs only when the server accepts keys.
 func (id *identities) signers(ctx context.Context) ([]ssh.Signer, error) {
 	var all []ssh.Signer
 	for _, file := range id.files {
@@ -55,8 +56,8 @@ func (id *identities) signers(ctx context.Context) ([]ssh.Signer, error) {
 	return unique(all), nil
 }
 
-// usual are the keys that ssh-keygen makes when it is told no name. A missing
-// or unreadable one is nobody's mistake.
+// usual are the default files of ssh-keygen. A missing or unreadable one is no
+// error.
 func (id *identities) usual(ctx context.Context) (all []ssh.Signer) {
 	if id.home == "" {
 		return nil
@@ -81,8 +82,8 @@ func (id *identities) fromAgent(ctx context.Context) []ssh.Signer {
 		return nil
 	}
 	id.conn = conn
-	context.AfterFunc(ctx, func() { _ = conn.Close() }) // ends whoever waits for it
-	_ = conn.SetDeadline(time.Now().Add(agentTimeout))  // it has been closed: then the next read says so
+	context.AfterFunc(ctx, func() { _ = conn.Close() }) // ends pending reads and writes
+	_ = conn.SetDeadline(time.Now().Add(agentTimeout))  // on a closed connection the next read reports the error
 	all, err := agent.NewClient(conn).Signers()
 	if err != nil {
 		id.warn("ssh agent: %v", err)
@@ -92,8 +93,8 @@ func (id *identities) fromAgent(ctx context.Context) []ssh.Signer {
 	return all
 }
 
-// load reads a private key. One with a passphrase is opened when the server
-// wants it; the public half tells whether.
+// load reads a private key. A passphrase is asked for only when the server has
+// accepted the public half.
 func (id *identities) load(ctx context.Context, file string) (ssh.Signer, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -105,14 +106,14 @@ func (id *identities) load(ctx context.Context, file string) (ssh.Signer, error)
 	case locked:
 		return id.locked(ctx, file, text, missing.PublicKey)
 	case err != nil:
-		return nil, fmt.Errorf("%s: not a private key", file) // what the parser says may quote it
+		return nil, fmt.Errorf("%s: not a private key", file) // the error of the parser may quote the file
 	}
 	return signer, nil
 }
 
 func (id *identities) locked(ctx context.Context, file string, text []byte, public ssh.PublicKey) (ssh.Signer, error) {
 	if id.person == nil {
-		return nil, fmt.Errorf("%s: has a passphrase and nobody can be asked: use ssh-add", file)
+		return nil, fmt.Errorf("%s: has a passphrase and there is no terminal to ask at: use ssh-add", file)
 	}
 	if public == nil { // an old format
 		line, err := os.ReadFile(file + ".pub")
@@ -126,14 +127,13 @@ func (id *identities) locked(ctx context.Context, file string, text []byte, publ
 	return &lockedKey{id: id, ctx: ctx, file: file, text: text, public: public}, nil
 }
 
-// lockedKey is a private key whose passphrase is asked for when it has to sign.
+// lockedKey is a private key that asks for its passphrase when it has to sign.
 type lockedKey struct {
 	id     *identities
 	ctx    context.Context // of the login
 	file   string
 	text   []byte
 	public ssh.PublicKey
-	opened ssh.AlgorithmSigner
 }
 
 func (k *lockedKey) PublicKey() ssh.PublicKey { return k.public }
@@ -143,12 +143,12 @@ func (k *lockedKey) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 }
 
 func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	if k.opened == nil {
+	if k.id.opened[k.file] == nil {
 		if err := k.id.hold(k.open); err != nil {
 			return nil, err
 		}
 	}
-	return k.opened.SignWithAlgorithm(rand, data, algorithm)
+	return k.id.opened[k.file].SignWithAlgorithm(rand, data, algorithm)
 }
 
 func (k *lockedKey) open() error {
@@ -159,15 +159,15 @@ func (k *lockedKey) open() error {
 		}
 		signer, err := ssh.ParsePrivateKeyWithPassphrase(k.text, []byte(phrase))
 		if opened, ok := signer.(ssh.AlgorithmSigner); err == nil && ok {
-			k.opened = opened
+			k.id.opened[k.file] = opened
 			return nil
 		}
 	}
 	return fmt.Errorf("%s: wrong passphrase", k.file)
 }
 
-// unique leaves out a key that comes a second time, from the agent and from a
-// file: each offer counts at the server.
+// unique leaves out a key that both the agent and a file offer: the server
+// counts each offer.
 func unique(all []ssh.Signer) (kept []ssh.Signer) {
 	seen := make(map[string]bool)
 	for _, s := range all {

@@ -7,13 +7,11 @@ import (
 	"os"
 )
 
-// Input reads a file. The wait for it cannot be given up here.
+// Input reads a file. On this system a pending read cannot be given up.
 type Input struct{ file *os.File }
 
-// NewInput takes f, which stays the caller's.
 func NewInput(f *os.File) *Input { return &Input{file: f} }
 
-// Read reads what comes.
 func (in *Input) Read(ctx context.Context, p []byte) (int, error) {
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)

@@ -13,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Input reads a file, as a rule standard input, such that the wait for it can
-// be given up: a goroutine in read(2) on a terminal could not be.
+// Input reads a file, usually standard input, so that a pending read can be given
+// up: nothing ends a read(2) of a terminal.
 type Input struct {
 	file *os.File
 
-	mu sync.Mutex // held while somebody reads
+	mu sync.Mutex // held during a read
 }
 
-// NewInput takes f, which stays the caller's.
+// NewInput returns an Input that reads f. The caller closes f.
 func NewInput(f *os.File) *Input { return &Input{file: f} }
 
-// Read reads once there is something, or returns the cause of ctx. Of several
-// readers one waits for the other.
+// Read waits for data and reads it, or returns the cause of ctx. Readers take
+// turns.
 func (in *Input) Read(ctx context.Context, p []byte) (int, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -58,7 +58,7 @@ func (in *Input) Read(ctx context.Context, p []byte) (int, error) {
 	return n, nil
 }
 
-// wait returns when the file can be read. A file that poll(2) does not know
+// wait returns when the file can be read. A file that poll(2) does not support
 // (POLLNVAL) always can.
 func (in *Input) wait(ctx context.Context, wake *os.File) error {
 	fds := []unix.PollFd{

@@ -22,25 +22,25 @@ const (
 	maxEscape = 32
 )
 
-// edits are the control keys that chzyer/readline has a meaning for. Others it
-// would write into the line.
+// edits are the control keys that chzyer/readline knows. It would write others
+// into the line.
 const edits = "\x01\x02\x03\x04\x05\x06\x07\x08\t\x0b\x0c\x0e\x10\x12\x13\x14\x15\x17\x19\x7f"
 
-// guard turns what a terminal sends into what chzyer/readline can be trusted
-// with. There NUL ends the input, an unfinished escape sequence is collected
-// without end, and Home and End of PuTTY, tmux and the Linux console are
-// letters.
+// guard turns the input of a terminal into input that is safe for
+// chzyer/readline. There NUL ends the input, an unfinished escape sequence is
+// collected without bound, and Home and End of PuTTY, tmux and the Linux
+// console are letters.
 type guard struct {
 	seq    []byte // an unfinished escape sequence, from ESC on
 	rune   []byte // an unfinished UTF-8 rune
 	afterR bool   // a LF belongs to the CR before it
 	delete bool   // the last key was Delete, which is the end of input on an empty line
-	lone   bool   // the byte came alone: it was typed, not pasted
+	lone   bool   // the byte came alone: typed, not pasted
 	search bool   // a search is under way, in which ? is a letter
 }
 
-// step takes one byte and returns what the editor may have; enter tells that it
-// ends the line.
+// step takes one byte and returns what the editor gets; enter reports the end
+// of the line.
 func (g *guard) step(b byte) (out []byte, enter bool) {
 	lineFeed := g.afterR && b == '\n'
 	g.afterR = b == '\r'
@@ -64,7 +64,7 @@ func (g *guard) step(b byte) (out []byte, enter bool) {
 func (g *guard) control(b byte) []byte {
 	g.seq, g.rune, g.delete = nil, nil, false
 	g.search = b == backSearch || b == foreSearch
-	if b == keyInterrupt { // in a search it would only end the search
+	if b == keyInterrupt { // in a search Ctrl-C would only end the search
 		return []byte{leaveMode, keyInterrupt}
 	}
 	for i := range len(edits) {
@@ -75,7 +75,6 @@ func (g *guard) control(b byte) []byte {
 	return nil
 }
 
-// text passes whole runes on, but no C1 controls.
 func (g *guard) text(b byte) (out []byte) {
 	g.delete = false
 	if b == '?' && g.lone && !g.search && len(g.rune) == 0 {
@@ -112,7 +111,7 @@ func (g *guard) escape(b byte) []byte {
 	return []byte(keys)
 }
 
-// sequences are the keys with more than one byte, in the words of
+// sequences are the keys of more than one byte, with the names of
 // chzyer/readline.
 var sequences = map[string]string{
 	"\x1b[A": string(rune(prevLine)), "\x1bOA": string(rune(prevLine)),
@@ -128,20 +127,20 @@ var sequences = map[string]string{
 }
 
 // keys is the standard input of the editor. It reads the terminal only while a
-// line is edited, no further than its end, and it can end the line by itself.
+// line is edited, and not beyond the line, and it can end the line itself.
 type keys struct {
 	in     *Input
 	opened chan struct{} // 1 slot: a line begins
 
-	mu    sync.Mutex // protects what follows
+	mu    sync.Mutex // protects the fields below
 	ctx   context.Context
 	open  bool
 	hung  bool // the terminal has gone
 	guard guard
-	ahead []byte // read, and not yet the editor's
+	ahead []byte // read from the terminal, and not yet by the editor
 }
 
-// begin opens the input for one line; when ctx ends, so does the line.
+// begin opens the input for one line, which ends with ctx.
 func (k *keys) begin(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -152,7 +151,6 @@ func (k *keys) begin(ctx context.Context) {
 	}
 }
 
-// gone reports whether the terminal has hung up.
 func (k *keys) gone() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -166,7 +164,7 @@ func (k *keys) deleted() bool {
 	return k.guard.delete
 }
 
-// Read is called by the goroutine of the editor.
+// Read runs on the editor's goroutine.
 func (k *keys) Read(p []byte) (int, error) {
 	buf := make([]byte, 256)
 	for {
@@ -191,7 +189,6 @@ func (k *keys) Read(p []byte) (int, error) {
 	}
 }
 
-// next takes from what was read, up to the end of the line.
 func (k *keys) next(limit int) (out []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -206,13 +203,13 @@ func (k *keys) next(limit int) (out []byte) {
 	return out
 }
 
-// stop ends a line that nobody ended: it leaves a search, and interrupts.
+// stop ends a line without a person: it leaves a search, and interrupts.
 func (k *keys) stop(ctx context.Context, p []byte) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.open = false
 	if ctx.Err() == nil {
-		k.hung = true // an error would run what was typed so far
+		k.hung = true // after an error the editor would run what was typed so far
 	}
 	return copy(p, []byte{leaveMode, keyInterrupt})
 }

@@ -6,14 +6,14 @@ import (
 	"io"
 )
 
-// maxLine is how long a line of our input may be: what the server takes.
+// maxLine is the longest line that the server takes.
 const maxLine = 8 << 10
 
 var errLongLine = errors.New("a line of more than 8 kB")
 
-// Line reads one line with its end, and not a byte more: what follows may be
-// for somebody else. A last line without an end is given as it is, and io.EOF
-// with the next call.
+// Line reads one line with its line break and not a byte more: the rest may be
+// for another reader. A last line without a line break is returned as it is, and
+// io.EOF by the next call.
 func (in *Input) Line(ctx context.Context) ([]byte, error) {
 	var line []byte
 	for b := make([]byte, 1); ; {

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Words of the server between what it shows: docs/protocol.md, "To our own
-// client".
+// Kinds of marks that the server puts between its output: docs/protocol.md, "To
+// our own client".
 const (
 	markPassword = "password" // TLS: it waits for the password
 	markPrompt   = "prompt"   // it waits for a command
@@ -25,19 +25,19 @@ const (
 	maxMark   = 8 << 10 // a longer one is not a mark
 )
 
-// word is a piece of what the server sent: text, or a mark.
+// word is a piece of the server's output: text, or a mark.
 type word struct {
 	text        []byte // shown as it is
 	kind, value string // of a mark, where text is nil
 }
 
-// splitter finds the marks in a stream. What is not one is text, byte for byte.
+// splitter finds the marks in a stream. Everything else is text, byte for byte.
 type splitter struct {
 	held []byte // may be the beginning of a mark
 }
 
-// feed takes what came and returns whole pieces. The texts are valid until the
-// next call.
+// feed takes input and returns whole pieces. The texts are valid until the next
+// call.
 func (s *splitter) feed(p []byte) (found []word) {
 	s.held = append(s.held, p...)
 	rest := s.held
@@ -52,7 +52,7 @@ func (s *splitter) feed(p []byte) (found []word) {
 			continue
 		}
 		w, n := nextMark(rest)
-		if n == 0 { // more has to come
+		if n == 0 { // incomplete
 			break
 		}
 		found = append(found, w)
@@ -62,8 +62,8 @@ func (s *splitter) feed(p []byte) (found []word) {
 	return found
 }
 
-// nextMark reads the mark that p begins with, or one byte of text that only
-// looks like it; n is 0 when p may become one.
+// nextMark reads the mark that p begins with, or one byte of text that only looks
+// like a mark; n is 0 if p may still become one.
 func nextMark(p []byte) (w word, n int) {
 	short := min(len(p), len(markBegin))
 	if string(p[:short]) != markBegin[:short] {

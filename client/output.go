@@ -5,12 +5,12 @@ import (
 	"io"
 )
 
-// maxHeld is how much of an unfinished line is held back.
+// maxHeld bounds an unfinished line that is held back.
 const maxHeld = 64 << 10
 
-// output is what a command writes, without the marks in it. Of what can be
-// taken up again an unfinished line is held back: if the connection breaks in
-// it, it comes once more.
+// output is the output of a command without the marks. If the command can be
+// resumed, it holds an unfinished line back: after a broken connection that line
+// is sent again.
 type output struct {
 	w       io.Writer
 	line    string // that was sent
@@ -19,7 +19,7 @@ type output struct {
 	split splitter
 	holds bool
 	held  []byte
-	whole bool // what is held is a line but for its end
+	whole bool // the held line is complete but for its line break
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -64,7 +64,7 @@ func (o *output) pass(text []byte) error {
 	return err
 }
 
-// end passes on what is held when nothing more comes.
+// end writes the held line at the end of the output.
 func (o *output) end(lost bool) error {
 	rest := append(o.held, o.split.held...)
 	switch {

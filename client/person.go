@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// ErrInterrupted is what a person says with Ctrl-C.
+// ErrInterrupted means that a person pressed Ctrl-C.
 var ErrInterrupted = errors.New("interrupted")
 
 // Keys of a terminal in raw mode.
@@ -21,19 +21,20 @@ const (
 	keyEnd       = 0x04
 	keyBackspace = 0x08
 	keyKillLine  = 0x15
+	keySuspend   = 0x1a
 	keyEscape    = 0x1b
 	keyRubout    = 0x7f
 	maxSecret    = 1 << 10
 )
 
-// Person is who sits at a terminal and can be asked.
+// Person can be asked at a terminal.
 type Person struct {
 	in  *Input
 	tty *os.File
 	out io.Writer
 }
 
-// NewPerson returns who can be asked through a terminal; nil when tty is none.
+// NewPerson returns the person at the terminal tty; nil if tty is not a terminal.
 // Prompts go to shown if that is a terminal, too, else to tty.
 func NewPerson(in *Input, tty *os.File, shown io.Writer) *Person {
 	if !term.IsTerminal(int(tty.Fd())) {
@@ -45,8 +46,8 @@ func NewPerson(in *Input, tty *os.File, shown io.Writer) *Person {
 	return &Person{in: in, tty: tty, out: shown}
 }
 
-// Line asks for a line, which the terminal shows and edits. Its end is errEnd,
-// for io.EOF is also that of a connection.
+// Line asks for a line, which the terminal shows and edits. End of input is
+// errEnd, because io.EOF also ends a connection.
 func (p *Person) Line(ctx context.Context, prompt string) (string, error) {
 	fmt.Fprint(p.out, prompt)
 	line, err := p.in.Line(ctx)
@@ -57,8 +58,8 @@ func (p *Person) Line(ctx context.Context, prompt string) (string, error) {
 	return strings.TrimRight(string(line), "\r\n"), nil
 }
 
-// Secret asks for a line that nothing shows. The terminal is as before when it
-// returns; Ctrl-C is ErrInterrupted, Ctrl-D errEnd.
+// Secret asks for a line that is not shown. It restores the terminal before it
+// returns. Ctrl-C is ErrInterrupted, Ctrl-D errEnd.
 func (p *Person) Secret(ctx context.Context, prompt string) (secret string, err error) {
 	state, err := term.MakeRaw(int(p.tty.Fd()))
 	if err != nil {
@@ -91,6 +92,8 @@ func ended(err error) error {
 // hiddenKey takes one key of a line that is not shown.
 func hiddenKey(typed []byte, key byte) (_ []byte, done bool, err error) {
 	switch {
+	case (key == '\r' || key == '\n') && len(typed) > maxSecret:
+		return nil, false, errors.New("a password of more than 1 kB")
 	case key == '\r' || key == '\n':
 		return typed, true, nil
 	case key == keyInterrupt:
@@ -102,8 +105,8 @@ func hiddenKey(typed []byte, key byte) (_ []byte, done bool, err error) {
 	case key == keyBackspace || key == keyRubout:
 		_, size := utf8.DecodeLastRune(typed)
 		return typed[:len(typed)-size], false, nil
-	case len(typed) == maxSecret:
-		return nil, false, errors.New("a password of more than 1 kB")
+	case key == keySuspend, len(typed) > maxSecret: // the rest of the line must not reach the next reader
+		return typed, false, nil
 	}
 	return append(typed, key), false, nil
 }

@@ -18,6 +18,7 @@ func TestHiddenKey(t *testing.T) {
 		{"aü\x7f\x08b\r", "b", true, nil},
 		{"\x7fa\r", "a", true, nil},
 		{"half", "half", false, nil},
+		{"no\x1anap\r", "nonap", true, nil}, // Ctrl-Z
 		{"half\x03", "", false, ErrInterrupted},
 		{"half\x04", "", false, errEnd},
 	} {

@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/commandline"
 )
 
-// progress is what is known about the command in hand.
+// progress is the state of the running command.
 type progress struct {
-	line  string // empty: none runs
-	place string // where its output was
-	job   string // that it follows
+	line  string // empty: no command runs
+	place string // the last place in its output
+	job   string // the job that it follows
 }
 
 // take notes a mark of the server.
@@ -29,16 +30,16 @@ func (p *progress) take(w word) {
 	}
 }
 
-// resume returns the command that goes on where the one in hand broke; empty
-// when that one may have changed something, or is over.
+// resume returns the command that goes on where the running one broke; empty if
+// that one may have changed something or is over.
 func (p *progress) resume() string {
-	words, err := commands.Parse(p.line)
+	words, err := commandline.Parse(p.line)
 	if err != nil || len(words) == 0 {
 		return ""
 	}
 	switch {
 	case p.place == "" && len(words) > 2 && words[0] == "job" && words[1] == "follow":
-		return p.line // it says where
+		return p.line // with its own --after
 	case p.job != "":
 		again := append([]string{"job", "follow", p.job}, p.behind()...)
 		if slices.Contains(words, "--json") {
@@ -50,7 +51,7 @@ func (p *progress) resume() string {
 	case p.place == "":
 		return p.line
 	}
-	words = append(without(words, "--after", "--lines"), "--lines=10000") // what was missed, whatever was asked for at first
+	words = append(without(words, "--after", "--lines"), "--lines=10000") // all that was missed
 	return Words(append(words, p.behind()...))
 }
 
@@ -61,28 +62,19 @@ func (p *progress) behind() []string {
 	return []string{"--after=" + p.place}
 }
 
-// follows reports whether the words say --follow. With --for the time is over
-// at some point, and nobody knows how much of it is left.
+// follows reports whether the words say --follow. With --for the command ends
+// after a while, and the time left is unknown here.
 func follows(words []string) bool {
-	for _, word := range words {
-		if word == "--follow" || word == "--follow=true" {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(words, "--follow") || slices.Contains(words, "--follow=true")
 }
 
-// without leaves flags out, with their values.
+// without removes flags with their values.
 func without(words []string, flags ...string) (kept []string) {
 	for i := 0; i < len(words); i++ {
 		name, _, whole := strings.Cut(words[i], "=")
-		drop := false
-		for _, flag := range flags {
-			drop = drop || name == flag
-		}
-		switch {
+		switch drop := slices.Contains(flags, name); {
 		case drop && !whole:
-			i++ // its value
+			i++
 		case !drop:
 			kept = append(kept, words[i])
 		}
@@ -90,12 +82,12 @@ func without(words []string, flags ...string) (kept []string) {
 	return kept
 }
 
-// LostError is a command whose connection broke and that could not be taken up
-// again: what became of it is not known.
+// LostError says that the connection of a command broke and the command could not
+// be resumed: its outcome is unknown.
 type LostError struct {
 	Message string
-	Hint    string // a command that tells; empty: Message says it, or there is nothing to tell
-	Err     error  // why there was no other connection; nil: none was tried
+	Hint    string // a command that finds out; empty: none
+	Err     error  // why there was no other connection; nil: the client did not try
 }
 
 func (e *LostError) Error() string {
@@ -107,10 +99,10 @@ func (e *LostError) Error() string {
 
 func (e *LostError) Unwrap() []error { return []error{ErrLost, e.Err} }
 
-// lost is the error of the command in hand when there is no other connection,
-// for the reason err.
+// lost returns the error of the running command; err is why there is no other
+// connection.
 func (p *progress) lost(err error) error {
-	if err == ErrLost { // none was tried
+	if err == ErrLost { // the client did not try
 		err = nil
 	}
 	switch {
@@ -123,7 +115,7 @@ func (p *progress) lost(err error) error {
 	return &LostError{Message: "connection lost: whether the command was done is not known", Hint: "job list", Err: err}
 }
 
-// orLost is the error of a session that cannot go on for the reason err.
+// orLost returns the error of a session that cannot go on because of err.
 func (p *progress) orLost(err error) error {
 	if p.line == "" {
 		return err
@@ -131,7 +123,7 @@ func (p *progress) orLost(err error) error {
 	return p.lost(err)
 }
 
-// unknown tells a person that nobody knows what became of a command.
+// unknown tells a person that the outcome of a command is unknown.
 func (p *progress) unknown() string {
 	return fmt.Sprintf("It is not known whether %q was done. It is not repeated. See: job list", commands.Safe(p.line))
 }

@@ -16,14 +16,14 @@ const (
 	maxDelay        = 5 * time.Second
 )
 
-// Retry is how to connect again.
+// Retry says how often to connect again.
 type Retry struct {
-	Attempts int           // 0: 30, which are about two minutes; negative: none
+	Attempts int           // 0: 30, about two minutes; negative: none
 	Delay    time.Duration // before the second attempt, then doubled up to 5 s; 0: 200 ms
 }
 
-// pause is how long to wait before an attempt, from 1: a fifth less at random,
-// because many may have lost the same server.
+// pause returns the wait before an attempt, counted from 1. It is up to a fifth
+// shorter, at random: many clients may have lost the same server.
 func (r Retry) pause(attempt int) time.Duration {
 	if attempt <= 1 {
 		return 0
@@ -37,7 +37,7 @@ func (r Retry) pause(attempt int) time.Duration {
 	return d - rand.N(d/5+1)
 }
 
-// again connects again and says so. It gives up at once when trying would not
+// again connects again and says so. It gives up at once if another try cannot
 // help.
 func (r Retry) again(ctx context.Context, out io.Writer, dial func(context.Context) error) error {
 	attempts := cmp.Or(r.Attempts, defaultAttempts)
@@ -62,7 +62,7 @@ func (r Retry) again(ctx context.Context, out io.Writer, dial func(context.Conte
 	return err
 }
 
-// interruptible runs do, whose context ends with the first Ctrl-C.
+// interruptible runs do with a context that ends at the first Ctrl-C.
 func interruptible(ctx context.Context, interrupts <-chan struct{}, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done, watched := make(chan struct{}), make(chan struct{})
@@ -79,7 +79,7 @@ func interruptible(ctx context.Context, interrupts <-chan struct{}, do func(cont
 	return do(ctx)
 }
 
-// final reports whether another attempt would end the same way.
+// final reports whether every further attempt would end the same way.
 func final(err error) bool {
 	return errors.As(err, new(*TrustError)) || errors.As(err, new(*LoginError)) ||
 		errors.Is(err, ErrInterrupted) || errors.Is(err, errEnd) || errors.Is(err, context.Canceled)

@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/commandline"
 )
 
 // Script is a file of commands. It stops at the first that fails.
@@ -17,7 +17,7 @@ type Script struct {
 	input  *inputUntil
 	lines  *bufio.Scanner
 	number int // of the line that was read last
-	begun  int // line of the command in hand
+	begun  int // line of the running command
 	done   int // commands
 	out    io.Writer
 }
@@ -30,7 +30,7 @@ func NewScript(name string, in *Input) *Script {
 	return s
 }
 
-// inputUntil reads until the context ends of whoever wants the next line.
+// inputUntil reads until the context of the caller of next ends.
 type inputUntil struct {
 	in  *Input
 	ctx context.Context
@@ -38,11 +38,11 @@ type inputUntil struct {
 
 func (i *inputUntil) Read(p []byte) (int, error) { return i.in.Read(i.ctx, p) }
 
-// next returns the next line that is a command; answer takes any line.
+// next returns the next line that is a command; answer returns any line.
 func (s *Script) next(ctx context.Context, answer bool) (string, error) {
 	s.input.ctx = ctx
 	for s.lines.Scan() {
-		if ctx.Err() != nil { // it may be half a line
+		if ctx.Err() != nil { // the line may be incomplete
 			return "", context.Cause(ctx)
 		}
 		s.number++
@@ -50,7 +50,7 @@ func (s *Script) next(ctx context.Context, answer bool) (string, error) {
 		if !answer {
 			s.begun = s.number
 		}
-		if words, err := commands.Parse(text); answer || err != nil || len(words) > 0 {
+		if words, err := commandline.Parse(text); answer || err != nil || len(words) > 0 {
 			return text, nil
 		}
 	}
@@ -62,7 +62,7 @@ func (s *Script) next(ctx context.Context, answer bool) (string, error) {
 	return "", io.EOF
 }
 
-// read makes a script the source of a session's lines.
+// read makes a script the input of a session.
 func (s *Script) read(ctx context.Context, _, _ string, answer bool) (string, error) {
 	return s.next(ctx, answer)
 }
@@ -72,7 +72,6 @@ func (s *Script) advised(func(kind string, columns int, line string) (string, bo
 
 func (s *Script) show() io.Writer { return s.out }
 
-// stopped is the error of a script that ended with a command that failed.
 func (s *Script) stopped(status int) error {
 	if status == 0 {
 		return nil
@@ -80,7 +79,6 @@ func (s *Script) stopped(status int) error {
 	return &ScriptError{Status: status, Message: fmt.Sprintf("%s:%d: stopped; %d commands done", s.name, s.begun, s.done)}
 }
 
-// lost is the error of a script whose connection broke.
 func (s *Script) lost(p progress) error {
 	if p.line == "" {
 		return fmt.Errorf("%s:%d: %w; %d commands done", s.name, s.begun, ErrLost, s.done)
@@ -89,7 +87,7 @@ func (s *Script) lost(p progress) error {
 	return &LostError{Message: fmt.Sprintf("%s:%d: %v; %s", s.name, s.begun, ErrLost, strings.ToLower(unknown[:1])+unknown[1:])}
 }
 
-// ScriptError is a script that stopped at a command that failed.
+// ScriptError says that a script stopped at a command that failed.
 type ScriptError struct {
 	Status  int // of the command
 	Message string
@@ -97,7 +95,7 @@ type ScriptError struct {
 
 func (e *ScriptError) Error() string { return e.Message }
 
-// Run runs the script over ssh, each line by itself.
+// Run runs the script over ssh, each line as a command of its own.
 func (s *Script) Run(ctx context.Context, conn *Conn, streams Streams) (int, error) {
 	for {
 		line, err := s.next(ctx, false)

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// LineSession is a session of the TLS line shell.
+// LineSession is a session over TLS.
 type LineSession struct {
 	TLS   *TLS
 	Retry Retry
 	In    *Input
 	Out   io.Writer
-	// Script is what to type; nil: a person types, and is Person of TLS.
+	// Script holds the lines to run; nil: a person types, the Person of TLS.
 	Script *Script
-	// History is what was typed before; may be nil.
+	// History holds earlier lines; may be nil.
 	History *History
-	// Interrupts has a word for each Ctrl-C. While a command runs it is the
-	// command's; while there is no connection it ends the session.
+	// Interrupts gets a value for each Ctrl-C. It interrupts a running command;
+	// while there is no connection it ends the session.
 	Interrupts <-chan struct{}
 
 	source  source
@@ -36,22 +36,21 @@ type LineSession struct {
 	status  int    // of the last command
 }
 
-// source is where the lines come from.
 type source interface {
-	// read returns the next line; when ctx ends first, what there is of it.
+	// read returns the next line; if ctx ends first, the unfinished one.
 	read(ctx context.Context, prompt, kept string, answer bool) (string, error)
 	keep(line string)
-	show() io.Writer // writes while a line is read
-	// advised names who completes lines; nil: nobody.
+	show() io.Writer // for output while a line is read
+	// advised sets the function that completes lines; nil: none.
 	advised(ask func(kind string, columns int, line string) (insert string, ok bool))
 }
 
-// errNoLogin is a connection that ended while the password was typed. Who has
-// left the terminal must not be connected again and again: the server would
-// count it, and shut us out.
+// errNoLogin says that the connection ended while the password was typed. The
+// client must not connect again by itself: the server counts each attempt without
+// a login, and would block this address.
 var errNoLogin = fmt.Errorf("%w before the login", ErrLost)
 
-// errBye is a session that the server ended on purpose.
+// errBye says that the server ended the session on purpose.
 var errBye = errors.New("the session has ended")
 
 // Run runs the session to its end and returns its exit status.
@@ -98,7 +97,7 @@ func (s *LineSession) choose() error {
 		s.source = s.Script
 		return nil
 	case s.TLS.Person == nil:
-		return errors.New("standard input is no terminal")
+		return errors.New("standard input is not a terminal")
 	}
 	history := s.History
 	if history == nil {
@@ -109,7 +108,7 @@ func (s *LineSession) choose() error {
 	return err
 }
 
-// end is the end of what is typed.
+// end handles the end of the input.
 func (s *LineSession) end() (int, error) {
 	if s.Script != nil {
 		return s.status, s.Script.stopped(s.status)
@@ -122,7 +121,7 @@ func (s *LineSession) dial(ctx context.Context) (err error) {
 	return err
 }
 
-// converse speaks until the connection or the session ends.
+// converse serves one connection until it or the session ends.
 func (s *LineSession) converse(ctx context.Context) error {
 	heard := make(chan word)
 	receiving, stop := context.WithCancel(ctx)
@@ -147,8 +146,7 @@ func (s *LineSession) converse(ctx context.Context) error {
 	return err
 }
 
-// receive gives what the server sends, piece by piece, and closes heard at its
-// end.
+// receive sends the server's output piece by piece and closes heard at its end.
 func (s *LineSession) receive(ctx context.Context, heard chan<- word) error {
 	defer close(heard)
 	var split splitter
@@ -172,7 +170,7 @@ func (s *LineSession) receive(ctx context.Context, heard chan<- word) error {
 type talk struct {
 	*LineSession
 	heard     <-chan word
-	advice    chan string // 1 slot: what the server said to an enquiry
+	advice    chan string // 1 slot: the server's answer to an enquiry
 	enquiries int         // of the editor's goroutine
 	asked     bool        // for the password
 	passwords int
@@ -199,7 +197,7 @@ func (t *talk) run(ctx context.Context) error {
 	}
 }
 
-// take does what a piece of the stream asks for.
+// take handles one piece of the stream.
 func (t *talk) take(ctx context.Context, w word) error {
 	if w.text != nil {
 		_, err := t.Out.Write(w.text)
@@ -207,7 +205,7 @@ func (t *talk) take(ctx context.Context, w word) error {
 	}
 	switch w.kind {
 	case markPassword:
-		if t.loggedIn { // whatever wrote this is not the login
+		if t.loggedIn { // after the login this mark is only text of a command
 			return nil
 		}
 		return t.password(ctx, w.value)
@@ -233,7 +231,7 @@ func (t *talk) take(ctx context.Context, w word) error {
 
 func (t *talk) password(ctx context.Context, prompt string) error {
 	if t.TLS.Person == nil {
-		return errors.New("the server wants a password and nobody can be asked: use --tls-cert and --tls-key")
+		return errors.New("the server wants a password and there is no terminal to ask at: use --tls-cert and --tls-key")
 	}
 	t.asked = true
 	secret, err := t.listen(ctx, func(ctx context.Context) (string, error) { return t.TLS.Person.Secret(ctx, prompt) })
@@ -244,7 +242,7 @@ func (t *talk) password(ctx context.Context, prompt string) error {
 	return t.send(secret + "\n")
 }
 
-// command types the next command: first the one that goes on where the last
+// command sends the next command: first the one that goes on where the last
 // connection broke.
 func (t *talk) command(ctx context.Context, prompt string) error {
 	if again := t.takeUp(); again != "" {
@@ -275,7 +273,7 @@ func (t *talk) command(ctx context.Context, prompt string) error {
 	}
 }
 
-// takeUp returns what to go on with after a lost connection, if anything.
+// takeUp returns the command to resume after a lost connection; empty: none.
 func (t *talk) takeUp() string {
 	p := t.running
 	t.running = progress{}
@@ -307,8 +305,8 @@ func (t *talk) answer(ctx context.Context, prompt string) error {
 	return t.send(line + "\n")
 }
 
-// listen waits for a person and for the server at the same time. When the
-// connection breaks, it returns what was typed with ErrLost.
+// listen waits for a person and for the server at the same time. If the
+// connection breaks, it returns the typed text and ErrLost.
 func (t *talk) listen(ctx context.Context, read func(context.Context) (string, error)) (string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -329,7 +327,7 @@ func (t *talk) listen(ctx context.Context, read func(context.Context) (string, e
 				r.err = ended
 			}
 			return r.line, r.err
-		case <-t.Interrupts: // a script's; that of a person comes as a key
+		case <-t.Interrupts: // of a script; a person's Ctrl-C comes as a key
 			ended = context.Canceled
 			cancel(ended)
 		case w, ok := <-t.heard:
@@ -341,7 +339,7 @@ func (t *talk) listen(ctx context.Context, read func(context.Context) (string, e
 	}
 }
 
-// aside takes what the server says while a line is typed.
+// aside shows the server's output while a line is typed.
 func (t *talk) aside(w word, ok bool) error {
 	switch {
 	case !ok:

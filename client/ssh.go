@@ -21,42 +21,44 @@ const (
 	clientVersion  = "SSH-2.0-norestart"
 )
 
-// ErrLost is a connection that ended before it was told to.
+// ErrLost says that a connection ended unexpectedly.
 var ErrLost = errors.New("connection lost")
 
-// ErrUnsent is a connection that ended before it got the command.
+// ErrUnsent says that a connection ended before it got the command.
 var ErrUnsent = fmt.Errorf("%w before the command was sent", ErrLost)
 
-// errEnd is the end of what a person types.
 var errEnd = errors.New("end of input")
 
-// LoginError is a login that the server refused. Trying again does not help.
+// LoginError says that the server refused a login. Trying again does not help.
 type LoginError struct {
 	Message string
-	Hint    string // what to do; empty: what helps with ssh keys
+	Hint    string // what to do; empty: the usual advice about ssh keys
 }
 
 func (e *LoginError) Error() string { return e.Message }
 
-// SSH is how to log in over ssh.
+// SSH says how to log in over ssh.
 type SSH struct {
 	Target
 	Identities []string      // files of private keys, offered first
 	Agent      string        // socket of the agent; empty: none
 	Home       string        // its .ssh has the usual keys; empty: none
 	KnownHosts string        // file, see sshd(8)
-	Person     *Person       // may be asked; nil: nobody
+	Person     *Person       // nil: nobody to ask
 	Timeout    time.Duration // until logged in, without the time that the person takes; 0: 20 s
 	Warn       func(format string, args ...any)
 
-	asked bool // for the password, in the login in hand
-	known bool // the server's key is, in the login in hand
+	asked  bool                           // the password was asked for in this login
+	known  bool                           // the server's key was accepted in this login
+	opened map[string]ssh.AlgorithmSigner // by file, keys whose passphrase was asked for in any login
 }
 
-// Dial connects and logs in. Once it has returned, ctx has no part in it any
-// more.
+// Dial connects and logs in. ctx ends only the attempt, not the connection.
 func (s *SSH) Dial(ctx context.Context) (*Conn, error) {
 	s.asked, s.known = false, false
+	if s.opened == nil {
+		s.opened = make(map[string]ssh.AlgorithmSigner)
+	}
 	limit := cmp.Or(s.Timeout, defaultTimeout)
 	nc, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", s.Addr())
 	if err != nil {
@@ -65,27 +67,28 @@ func (s *SSH) Dial(ctx context.Context) (*Conn, error) {
 	c := newClock(limit, nc)
 	defer c.stop()
 	cut := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	conn, err := s.login(ctx, nc, c)
+	first := &recorded{Conn: nc}
+	conn, err := s.login(ctx, first, c)
 	if !cut() && err == nil { // too late
 		_ = conn.Close()
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		_ = nc.Close() // the error says it all
-		return nil, s.explain(ctx, c, err)
+		_ = nc.Close() // the error matters more
+		return nil, s.explain(ctx, c, first, err)
 	}
 	return conn, nil
 }
 
-func (s *SSH) login(ctx context.Context, nc net.Conn, c *clock) (*Conn, error) {
-	id := &identities{files: s.Identities, agent: s.Agent, home: s.Home, person: s.Person, hold: c.hold, warn: s.warn}
+func (s *SSH) login(ctx context.Context, nc *recorded, c *clock) (*Conn, error) {
+	id := &identities{files: s.Identities, agent: s.Agent, home: s.Home, person: s.Person, opened: s.opened, hold: c.hold, warn: s.warn}
 	defer id.close()
 	hosts := knownHosts{path: s.KnownHosts, person: s.Person, hold: c.hold}
-	var refused error // of ours; x/crypto/ssh keeps it as a text only
+	var refused error // our own reason; x/crypto/ssh passes on its text only
 	conn, chans, reqs, err := ssh.NewClientConn(nc, s.Addr(), &ssh.ClientConfig{
 		Config:            algorithms(),
 		User:              s.User,
-		Auth:              s.methods(ctx, id, c, &refused),
+		Auth:              s.methods(ctx, id, c, nc, &refused),
 		ClientVersion:     clientVersion,
 		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
 		HostKeyCallback: func(addr string, remote net.Addr, key ssh.PublicKey) error {
@@ -100,8 +103,8 @@ func (s *SSH) login(ctx context.Context, nc net.Conn, c *clock) (*Conn, error) {
 	return newConn(ssh.NewClient(conn, chans, reqs)), nil
 }
 
-// algorithms are those of the server, the fastest of its ciphers first: what
-// both name first is taken without a second look.
+// algorithms are those that the server supports, its fastest ciphers first. If
+// both sides prefer the same one, no further round is needed.
 func algorithms() ssh.Config {
 	return ssh.Config{
 		KeyExchanges: []string{ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519},
@@ -110,14 +113,19 @@ func algorithms() ssh.Config {
 	}
 }
 
-// methods are the ways to log in, in order. A failure of ours, such as Ctrl-C
-// at a prompt, is kept in refused.
-func (s *SSH) methods(ctx context.Context, id *identities, c *clock, refused *error) []ssh.AuthMethod {
+// methods returns the ways to log in, in order. It keeps an error of this side,
+// such as Ctrl-C at a prompt, in refused. x/crypto/ssh tries the next way even
+// when the server has gone: then the person is not asked.
+func (s *SSH) methods(ctx context.Context, id *identities, c *clock, nc *recorded, refused *error) []ssh.AuthMethod {
 	keys := ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { return id.signers(ctx) })
 	if s.Person == nil {
 		return []ssh.AuthMethod{keys}
 	}
 	password := ssh.PasswordCallback(func() (secret string, err error) {
+		if nc.hasEnded() {
+			*refused = io.EOF
+			return "", io.EOF
+		}
 		s.asked = true
 		err = c.hold(func() error {
 			secret, err = s.Person.Secret(ctx, fmt.Sprintf("%s@%s's password: ", s.User, s.Host))
@@ -131,8 +139,8 @@ func (s *SSH) methods(ctx context.Context, id *identities, c *clock, refused *er
 	return []ssh.AuthMethod{keys, ssh.RetryableAuthMethod(password, maxPasswords)}
 }
 
-// explain says in our words why there was no login.
-func (s *SSH) explain(ctx context.Context, c *clock, err error) error {
+// explain says why there was no login.
+func (s *SSH) explain(ctx context.Context, c *clock, first *recorded, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -142,15 +150,18 @@ func (s *SSH) explain(ctx context.Context, c *clock, err error) error {
 		return err
 	case strings.Contains(err.Error(), "unable to authenticate"): // x/crypto/ssh has no sentinel for it
 		return &LoginError{Message: fmt.Sprintf("%s: login refused", s.Target)}
-	case s.asked: // who has left the terminal must not be asked again and again: the server would count it
+	case s.asked: // a retry without a person would be counted by the server
 		return &LoginError{Message: fmt.Sprintf("%s: no login: the server did not wait", s.Target)}
-	case s.known && broken(err): // one that ends it without a word may have shut us out
+	case s.known && broken(err): // the server may have shut this address out
 		return fmt.Errorf("%s: %w in the login: %w", s.Addr(), ErrLost, err)
+	}
+	if line := first.line(); line != "" && !strings.HasPrefix(line, "SSH-") {
+		return fmt.Errorf("%s: no login: the server says: %s", s.Addr(), line)
 	}
 	return fmt.Errorf("%s: %w", s.Addr(), err)
 }
 
-// broken reports whether an error is that of a connection.
+// broken reports whether err comes from the connection.
 func broken(err error) bool {
 	return errors.Is(err, io.EOF) || errors.As(err, new(*net.OpError))
 }
@@ -161,7 +172,7 @@ func (s *SSH) warn(format string, args ...any) {
 	}
 }
 
-// Conn is an ssh connection that has been logged in.
+// Conn is an ssh connection after the login.
 type Conn struct {
 	client *ssh.Client
 
@@ -169,8 +180,8 @@ type Conn struct {
 	ended chan struct{}
 }
 
-// newConn watches the connection: a peer that is silent for three keepalives is
-// gone.
+// newConn also watches the connection: a peer that leaves three keepalives
+// unanswered is gone.
 func newConn(client *ssh.Client) *Conn {
 	c := &Conn{client: client, done: make(chan struct{}), ended: make(chan struct{})}
 	go c.watch()
@@ -196,7 +207,6 @@ func (c *Conn) watch() {
 	}
 }
 
-// Close ends the connection.
 func (c *Conn) Close() error {
 	close(c.done)
 	err := c.client.Close()
@@ -204,7 +214,7 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// clock bounds a login. It stands still while a person is asked.
+// clock bounds a login. It is suspended while a person is asked.
 type clock struct {
 	limit time.Duration
 	timer *time.Timer

@@ -10,14 +10,14 @@ import (
 	"unicode"
 )
 
-// DefaultPort is that of the admin port.
+// DefaultPort is the port of the admin port.
 const DefaultPort = "7777"
 
-// Target is where to log in, and as whom.
+// Target says where, and as which user, to log in.
 type Target struct{ User, Host, Port string }
 
-// ParseTarget reads [USER@]HOST[:PORT]. An IPv6 address with a port stands in
-// brackets. What text leaves out is empty, but for the port.
+// ParseTarget reads [USER@]HOST[:PORT]. An IPv6 address with a port needs
+// brackets. Parts that text leaves out are empty, except the port.
 func ParseTarget(text string) (Target, error) {
 	t := Target{Host: text, Port: DefaultPort}
 	if i := strings.LastIndexByte(text, '@'); i >= 0 {
@@ -51,13 +51,13 @@ func (t *Target) splitPort() error {
 	return nil
 }
 
-// SetPort takes a port that was given apart.
+// SetPort sets the port, for a flag of its own.
 func (t *Target) SetPort(port string) error {
 	t.Port = port
 	return t.check()
 }
 
-// check refuses what could not be a host or would break a line of known_hosts.
+// check refuses text that cannot be a host or would break a line of known_hosts.
 func (t *Target) check() error {
 	if t.Host == "" || strings.HasPrefix(t.Host, "-") {
 		return fmt.Errorf("no host %q", t.Host)
@@ -75,8 +75,8 @@ func odd(r rune) bool {
 	return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(",*?!#|", r)
 }
 
-// LocalUser is who logs in when nobody is named: the user of this process, as
-// with ssh.
+// LocalUser returns the user of this process, the default for a login, as with
+// ssh.
 func LocalUser() (string, error) {
 	u, err := user.Current()
 	if err != nil {
@@ -85,7 +85,7 @@ func LocalUser() (string, error) {
 	return u.Username, nil
 }
 
-// Addr is HOST:PORT, as net.Dial takes it.
+// Addr returns HOST:PORT for net.Dial.
 func (t Target) Addr() string { return net.JoinHostPort(t.Host, t.Port) }
 
 func (t Target) String() string {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/commandline"
 )
 
 func TestParseTarget(t *testing.T) {
@@ -55,11 +55,11 @@ func FuzzWords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		for _, word := range []string{a, b} {
 			// In words of valid UTF-8 alone: "\xc3'\xa9" is valid without its quote.
-			if _, err := commands.Parse("'" + strings.ReplaceAll(word, "'", "") + "'"); err != nil || !utf8.ValidString(word) {
+			if _, err := commandline.Parse("'" + strings.ReplaceAll(word, "'", "") + "'"); err != nil || !utf8.ValidString(word) {
 				return // cannot stand on a line
 			}
 		}
-		got, err := commands.Parse(Words([]string{a, b}))
+		got, err := commandline.Parse(Words([]string{a, b}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,15 +13,14 @@ import (
 	"golang.org/x/term"
 )
 
-// maxTyped is how much of what was typed at a prompt is kept for the next
+// maxTyped bounds the text typed at a prompt that is kept for the next
 // connection.
 const maxTyped = 4 << 10
 
-// pasteOff turns off that a terminal brackets what is pasted.
+// pasteOff stops the terminal from bracketing pasted text.
 const pasteOff = "\x1b[?2004l"
 
-// Terminal is a session over ssh: the server edits the line, the terminal here
-// is only carried to it.
+// Terminal is a session over ssh, in which the server edits the line.
 type Terminal struct {
 	SSH   *SSH
 	Retry Retry
@@ -29,14 +28,16 @@ type Terminal struct {
 	TTY   *os.File // the terminal
 	Out   io.Writer
 	Term  string // its kind: TERM
-	// Interrupts has a word for each Ctrl-C while there is no connection.
+	// Interrupts gets a value for each Ctrl-C while there is no connection.
 	Interrupts <-chan struct{}
 
 	conn    *Conn
 	running progress
 
-	mu    sync.Mutex // protects what follows
+	mu    sync.Mutex // protects the fields below
 	typed []byte     // at the prompt, since it was shown
+	busy  bool       // a command runs
+	lost  bool       // the line is longer than what was kept
 }
 
 // Run runs the session to its end and returns its exit status.
@@ -61,7 +62,7 @@ func (t *Terminal) dial(ctx context.Context) (err error) {
 	return err
 }
 
-// serve is one connection. The terminal is as before when it returns.
+// serve runs one connection. It restores the terminal before it returns.
 func (t *Terminal) serve(ctx context.Context, resumed bool) (status int, err error) {
 	defer t.conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = t.conn.client.Close() })()
@@ -118,7 +119,7 @@ func (t *Terminal) size() (cols, rows uint32) {
 	return uint32(w), uint32(h)
 }
 
-// carry passes keys and output on until the session ends.
+// carry copies keys and output until the session ends.
 func (t *Terminal) carry(ctx context.Context, ch ssh.Channel, reqs <-chan *ssh.Request, resumed bool) (int, error) {
 	status, left := -1, false
 	ctx, stop := context.WithCancel(ctx)
@@ -127,7 +128,7 @@ func (t *Terminal) carry(ctx context.Context, ch ssh.Channel, reqs <-chan *ssh.R
 	wg.Go(func() {
 		left, typing = t.keys(ctx, ch)
 		if left || ctx.Err() != nil {
-			_ = t.conn.client.Close() // nobody waits for what the server says to that
+			_ = t.conn.client.Close() // the rest of the output does not matter
 		}
 		_ = ch.Close()
 	})
@@ -158,7 +159,7 @@ func (t *Terminal) carry(ctx context.Context, ch ssh.Channel, reqs <-chan *ssh.R
 	return 0, ErrLost
 }
 
-// keys passes keys on; left reports that the person left by ~.
+// keys sends keys; left reports that the person left by ~.
 func (t *Terminal) keys(ctx context.Context, ch ssh.Channel) (left bool, err error) {
 	var e escape
 	for buf := make([]byte, 512); ; {
@@ -182,21 +183,33 @@ func (t *Terminal) keys(ctx context.Context, ch ssh.Channel) (left bool, err err
 	}
 }
 
-// remember keeps what was typed at the prompt, for the case that the connection
-// breaks before Enter.
+// remember keeps the text at the prompt, in case the connection breaks before
+// Enter. While a command runs it keeps nothing: the text may be an answer, and a
+// secret.
 func (t *Terminal) remember(keys []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.typed = append(t.typed, keys...)
 	if i := strings.LastIndexAny(string(t.typed), "\r\n\x03\x04"); i >= 0 {
-		t.typed = t.typed[i+1:]
+		t.typed, t.lost = t.typed[i+1:], false
 	}
-	if len(t.typed) > maxTyped {
+	t.lost = t.lost || t.busy && len(t.typed) > 0 || len(t.typed) > maxTyped
+	if t.lost {
 		t.typed = nil
 	}
 }
 
-// show shows what comes and heeds its marks.
+// turn notes that a command has begun, or that the prompt is back.
+func (t *Terminal) turn(busy bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy = busy; busy {
+		t.lost = t.lost || len(t.typed) > 0
+		t.typed = nil
+	}
+}
+
+// show writes the output and handles its marks.
 func (t *Terminal) show(ch ssh.Channel, resumed bool) error {
 	var split splitter
 	for buf := make([]byte, 16<<10); ; {
@@ -207,6 +220,9 @@ func (t *Terminal) show(ch ssh.Channel, resumed bool) error {
 					return err
 				}
 				continue
+			}
+			if w.kind == markPrompt || w.kind == markRun {
+				t.turn(w.kind == markRun)
 			}
 			if w.kind == markPrompt && resumed {
 				resumed = false
@@ -223,8 +239,8 @@ func (t *Terminal) show(ch ssh.Channel, resumed bool) error {
 	}
 }
 
-// takeUp goes on where the last connection broke: with what looked, or with
-// what was typed.
+// takeUp resumes after a lost connection: a command that only looks, or the text
+// typed so far.
 func (t *Terminal) takeUp(ch ssh.Channel) error {
 	p := t.running
 	t.running = progress{}

@@ -16,12 +16,12 @@ import (
 	"github.com/norestart/norestart/certs"
 )
 
-// protocolName is how we introduce ourselves (ALPN): the server then marks what
-// it sends.
+// protocolName is our ALPN protocol. A server that knows it puts marks into its
+// output.
 const protocolName = "norestart"
 
-// TLS is how to connect to the TLS line shell. The login itself, by password or
-// by certificate, is part of the session.
+// TLS says how to connect to the admin port over TLS. The login itself, by
+// password or certificate, is part of the session.
 type TLS struct {
 	Target
 	CA        string // file of the CA that signs servers; empty: the pinned fingerprint counts
@@ -31,8 +31,7 @@ type TLS struct {
 	Timeout   time.Duration // 0: 20 s
 }
 
-// Dial connects. Once it has returned, ctx has no part in it any more; release
-// ends the connection.
+// Dial connects. ctx ends only the attempt; release ends the connection.
 func (t *TLS) Dial(ctx context.Context) (conn *tls.Conn, release func(), err error) {
 	cfg, err := t.config()
 	if err != nil {
@@ -49,12 +48,13 @@ func (t *TLS) Dial(ctx context.Context) (conn *tls.Conn, release func(), err err
 	cut := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	defer cut()
 	release = func() { _ = nc.Close() }
-	var refused error // of ours
+	var refused error // our own reason
 	cfg.VerifyConnection = func(s tls.ConnectionState) error {
 		refused = t.verify(ctx, c, s)
 		return refused
 	}
-	conn = tls.Client(nc, cfg)
+	first := &recorded{Conn: nc}
+	conn = tls.Client(first, cfg)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		release()
 		switch {
@@ -64,6 +64,9 @@ func (t *TLS) Dial(ctx context.Context) (conn *tls.Conn, release func(), err err
 			return nil, nil, context.Cause(ctx)
 		case c.expired():
 			return nil, nil, fmt.Errorf("%s: no answer within %s", t.Addr(), limit)
+		}
+		if line := first.line(); line != "" {
+			return nil, nil, fmt.Errorf("%s: no login: the server says: %s", t.Addr(), line)
 		}
 		return nil, nil, t.explain(err)
 	}
@@ -77,7 +80,7 @@ func (t *TLS) Dial(ctx context.Context) (conn *tls.Conn, release func(), err err
 func (t *TLS) config() (*tls.Config, error) {
 	cfg := &tls.Config{
 		MinVersion: tls.VersionTLS13, ServerName: t.Host, NextProtos: []string{protocolName},
-		InsecureSkipVerify: true, // verify looks instead: at the pin, or at the CA
+		InsecureSkipVerify: true, // verify checks instead: the pin, or the CA
 	}
 	if t.CA != "" {
 		pem, err := os.ReadFile(t.CA)
@@ -101,7 +104,7 @@ func (t *TLS) config() (*tls.Config, error) {
 }
 
 // verify compares the server's key with the one that was trusted before. With a
-// CA the certificate has been verified already.
+// CA the certificate is verified already.
 func (t *TLS) verify(ctx context.Context, c *clock, s tls.ConnectionState) error {
 	if t.CA != "" {
 		return nil
@@ -120,7 +123,7 @@ func (t *TLS) verify(ctx context.Context, c *clock, s tls.ConnectionState) error
 		}
 	case t.Person == nil:
 		return &TrustError{
-			Message: fmt.Sprintf("the certificate of %s is not known (%s) and nobody can be asked", host, print),
+			Message: fmt.Sprintf("the certificate of %s is not known (%s) and there is no terminal to ask at", host, print),
 			Hint:    "log in once on a terminal, or name the CA with --tls-ca",
 		}
 	}
@@ -132,7 +135,7 @@ func (t *TLS) verify(ctx context.Context, c *clock, s tls.ConnectionState) error
 	})
 }
 
-// pinned finds the fingerprint of a host; empty: there is none.
+// pinned returns the fingerprint of a host; empty: there is none.
 func pinned(file, host string) (string, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -160,7 +163,7 @@ func findPin(file string, text []byte, host string) (print string, err error) {
 	return print, nil
 }
 
-// explain says in our words why there is no connection.
+// explain says why there is no connection.
 func (t *TLS) explain(err error) error {
 	if verify, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return &TrustError{Message: fmt.Sprintf("the certificate of %s: %v", t.Addr(), verify.Err), Hint: "is it the right --tls-ca, and the name in the certificate?"}
@@ -168,8 +171,8 @@ func (t *TLS) explain(err error) error {
 	return fmt.Errorf("%s: %w", t.Addr(), err)
 }
 
-// refused is the error when the server does not take our certificate. It does
-// not say why; of one that has expired we know.
+// refused returns the error of a server that does not accept our certificate. The
+// server does not say why; we only see if it has expired.
 func (t *TLS) refused(now time.Time) error {
 	e := &LoginError{
 		Message: fmt.Sprintf("%s: the server refuses the client certificate %s", t.Addr(), t.Cert),

@@ -8,5 +8,5 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// resize does nothing: nothing tells of a new size here.
+// resize does nothing: this system does not tell of a new size.
 func (t *Terminal) resize(context.Context, ssh.Channel) {}

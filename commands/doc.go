@@ -1,23 +1,22 @@
-// Package commands is what operators type: a [Registry] of commands, each
-// built on a [control.Control], and the one way to run them.
+// Package commands is how an application adds commands of its own to those that
+// operators type at the admin port. It declares each [Command] in shell.Config:
 //
-// Invariant: a command runs only after its line was parsed as a whole, its
-// role was found sufficient and the caller's [Invocation.Before] agreed; and
-// whatever it does then, [Registry.Run] returns an exit status from 0 to 254
-// and has told the reason of a failure on Err, never on Out. The same line
-// means the same through every door: ssh, TLS, a script, the local socket.
+//	var warm = commands.Command{
+//		Name: "cache warm", Role: commands.Operator, Summary: "fill the cache",
+//		Run: func(ctx context.Context, call *commands.Call) error {
+//			_, err := call.Primary.Do(ctx, control.ReloadRequest{Pools: []string{"cache"}}, nil)
+//			return err
+//		},
+//	}
 //
-//	reg, err := commands.NewRegistry(commands.Builtin("1.0"), foo, bar)
-//	…
-//	status := reg.Run(ctx, commands.Invocation{
-//		Line: "scale web 8", User: "viola", Role: commands.Operator,
-//		Control: primary, Out: out, Err: errs,
-//	})
+// Such a command is listed in help, completed, allowed and refused by role, kept
+// on the audit log, and may stand before filters, as the built-in ones.
+//
+// Invariant: Run is called only after the line was parsed as a whole, the user's
+// [Role] was found sufficient and the audit log was told. Whatever it does
+// then, the line ends with an exit status from 0 to 254, and the reason of a
+// failure is told on standard error, never on standard output.
 //
 // Text that others wrote (workers, log lines, arguments, user names) passes
 // [Safe] before it reaches a terminal.
-//
-// Limits: a line has at most [MaxLine] bytes; there are no variables, and what
-// follows a | is one of a few filters. Names may be abbreviated in Interactive
-// mode only: a script must not change its meaning with a new command.
 package commands

@@ -1,13 +1,14 @@
-// Package control is the vocabulary in which a cluster is observed and
-// changed: the interface [Control] and the values that it takes and gives.
-// It has no behaviour of its own.
+// Package control is the vocabulary in which a cluster is observed and changed:
+// the interface [Control], and the values that it takes and gives. Each question
+// is a value of its own type: a query is answered by the present state ([Get]), a
+// stream by elements as they come ([Watch]), a request changes something
+// ([Control.Do]).
 //
-// The primary implements Control on real processes; the IPC client implements
-// it over a socket, so that a command, a handler in a worker and a console all
-// speak to the same thing.
+// The primary implements Control on real processes; the IPC client implements it
+// over a socket. So a command, a handler in a worker and a console use the same
+// interface.
 //
-// Invariant: a mutation states the wish and, where it matters, what was seen
-// when it was made ([ScaleRequest.Seen], [SignalRequest.Incarnation]), so that
-// repeating it is harmless. A mutation that is long work returns a [Job] as
-// soon as it is accepted; [Control.FollowJob] tells how it ends.
+// Invariant: a request states the wish and, where it matters, what was seen when
+// it was made ([ScaleRequest.Seen], [SignalRequest.Incarnation]), so that
+// repeating it is harmless. Long work is a [Job].
 package control

@@ -1,9 +1,12 @@
 package control
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
-// Job is long work that the primary does on request. It goes on when the one
-// who asked has gone.
+// Job is long work that the primary does on request. It goes on when its
+// caller has gone.
 type Job struct {
 	ID    string    `json:"id"`
 	Kind  string    `json:"kind"` // reload, restart, scale, stop, revive, …
@@ -29,6 +32,18 @@ const (
 	JobCancelled JobState = "cancelled"
 )
 
+// JobStates are those of jobs that have ended.
+func JobStates() []JobState { return []JobState{JobOK, JobFailed, JobCancelled} }
+
+// JobKinds are all kinds of jobs.
+func JobKinds() []string {
+	return []string{"reload", "config reload", "restart", "rollback", "scale", "revive", "stop", "worker restart", "worker stop"}
+}
+
+// End names how the job ended, as hooks are told of it: "reload.failed",
+// "worker-restart.ok".
+func (j Job) End() string { return strings.ReplaceAll(j.Kind, " ", "-") + "." + string(j.State) }
+
 // Drained is what became of the connections of workers that a job ended. Each
 // is in one of the numbers.
 type Drained struct {
@@ -42,63 +57,41 @@ type Drained struct {
 // JobEvent is one step of a job.
 type JobEvent struct {
 	Seq        int    `json:"-" cbor:"seq"`
-	Event      string `json:"event"` // replaced, ready, failed, rolled_back, stopped, exited, cut, drained, next, note, done
+	Event      Step   `json:"event"`
 	Worker     string `json:"worker,omitempty"`
 	PID        int    `json:"pid,omitempty"`
 	Generation int    `json:"generation,omitempty"`
+	From       int    `json:"from,omitempty"` // the generation before, in the event summary
 	OK         bool   `json:"ok"`
 	Error      string `json:"error,omitempty"`
 	// Text is the event in one line for a person: "worker web/0 replaced: pid
 	// 4801, generation 2 (1/4)".
 	Text string `json:"-" cbor:"text"`
+	Job  *Job   `json:"-" cbor:"job,omitempty"` // of the step accepted
 	// Drained is of the event drained: one for each pool at the end of the job.
 	*Drained
-	// Lines are the last lines of a worker that failed.
+	// Lines are the last lines of a worker, or an errand, that failed.
 	Lines []string `json:"lines,omitempty"`
+	// Output is a line of an errand.
+	Output string `json:"output,omitempty"`
 }
 
-// LogQuery selects lines.
-type LogQuery struct {
-	Worker string // only this worker's; empty: all
-	Lines  int    // at most so many of the kept ones; 0: 100, -1: none
-	Follow bool   // go on with new ones until ctx ends
-	After  Cursor // only what came after it; zero: anything
-}
+// Step is what an event of a job tells. The names never change their meaning.
+type Step string
 
-// EventQuery selects events.
-type EventQuery struct {
-	Lines  int // at most so many of the kept ones; 0: 100, -1: none
-	Follow bool
-	After  Cursor
-}
-
-// Cursor is a place in the stream of lines or events. Seq rises by one within
-// an epoch; each primary that had to begin anew has its own epoch.
-type Cursor struct {
-	Epoch uint64 `json:"epoch"`
-	Seq   uint64 `json:"seq"`
-}
-
-// LogLine is one line that a worker wrote.
-type LogLine struct {
-	Cursor
-	Time        time.Time `json:"time"`
-	Worker      string    `json:"worker"`
-	Incarnation uint64    `json:"incarnation"`
-	Text        string    `json:"text"`
-	// Skipped is how many lines before this one the reader was too slow for.
-	Skipped int `json:"skipped,omitempty"`
-}
-
-// Event is something that happened in the cluster.
-type Event struct {
-	Cursor
-	Time    time.Time `json:"time"`
-	Kind    string    `json:"kind"` // worker.started, worker.ready, worker.exited, worker.dead, job.started, job.ended, …
-	Worker  string    `json:"worker,omitempty"`
-	PID     int       `json:"pid,omitempty"`
-	Job     string    `json:"job,omitempty"`
-	User    string    `json:"user,omitempty"` // who asked for it
-	Text    string    `json:"text"`
-	Skipped int       `json:"skipped,omitempty"`
-}
+// The steps of jobs.
+const (
+	StepAccepted   Step = "accepted"    // the job has begun: the answer to the request for it
+	StepReady      Step = "ready"       // a slot has the worker that was asked for
+	StepReplaced   Step = "replaced"    // a slot has a new process, and the one before takes no more work
+	StepFailed     Step = "failed"      // a worker did not become ready, or crashed too often
+	StepRolledBack Step = "rolled_back" // a slot is back at the generation before
+	StepStopped    Step = "stopped"     // a slot has no process any more
+	StepCut        Step = "cut"         // the same, or an old process ended, by a signal
+	StepDrained    Step = "drained"     // what became of a pool's connections
+	StepNext       Step = "next"        // the worker that asked for this is replaced next
+	StepNote       Step = "note"        // an explanation
+	StepOutput     Step = "output"      // a line of an update or a check, see [Program]
+	StepSummary    Step = "summary"     // what has been done to a pool
+	StepDone       Step = "done"        // the job has ended: only in what commands print
+)

@@ -30,6 +30,7 @@ type actor struct {
 	dead           chan struct{} // closed before the primary learns of the exit
 	joined         chan struct{} // of a survivor: closed when its hello has been believed
 	once           sync.Once     // for joined
+	drains         []ipc.Drain   // what a survivor was told, to be read when it has ended
 
 	mu   sync.Mutex // protects conn
 	conn *ipc.Conn
@@ -198,7 +199,6 @@ func (a *actor) faint() {
 
 // slow never becomes ready.
 func (a *actor) slow() {
-	if a.join() {
-		a.say("waiting for the database")
-	}
+	a.Obey(syscall.SIGTERM)
+	a.join()
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/norestart/norestart/internal/ipc"
 )
 
-// calls are the questions that workers have been invited to take. It is a
-// leaf: nothing is called while mu is held.
+// calls are the questions that workers were invited to take. Nothing is called
+// while mu, a leaf, is held.
 type calls struct {
 	mu   sync.Mutex
 	open map[string]*question // by token
 }
 
-// question is one for one process.
+// question is the question to one process.
 type question struct {
 	worker  string // as the reply names it
 	inc     uint64
@@ -40,7 +40,7 @@ func (c *calls) add(q *question) string {
 	return token
 }
 
-// claim removes a question: it is taken once, and only by whom it was for.
+// claim removes a question: only its process may take it, once.
 func (c *calls) claim(token string, inc uint64) *question {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (c *calls) drop(tokens []string) {
 func (c *calls) take(conn *ipc.Conn, token string, inc uint64) {
 	q := c.claim(token, inc)
 	if q == nil {
-		return // it came too late
+		return // too late
 	}
 	defer context.AfterFunc(q.over, func() { _ = conn.Close() })()
 	r := control.CallReply{Worker: q.worker}
@@ -106,23 +106,22 @@ func converse(conn *ipc.Conn, q *question, r *control.CallReply) error {
 		return err
 	}
 	r.Data = reply.Body
-	return reply.Failure.Err()
+	return reply.Err()
 }
 
-// Call implements [control.Control]: every ready worker of the pool is invited
-// over its own conversation and answers on one of its own, so that a silent
-// one costs its own answer and no other.
-func (a as) Call(ctx context.Context, r control.CallRequest, fn func(control.CallReply) error) error {
+// call invites every ready worker of a pool over its lasting conversation; each
+// answers on a conversation of its own, so that a silent one holds up no other.
+func (c caller) call(ctx context.Context, r control.CallRequest, fn func(control.CallReply) error) error {
 	if r.Timeout <= 0 {
 		r.Timeout = control.DefaultCallTimeout
 	}
 	over, cancel := context.WithCancel(ctx)
 	defer cancel()
-	asked, err := a.invite(over, r)
+	asked, err := c.invite(over, r)
 	if err != nil {
 		return err
 	}
-	defer a.p.calls.drop(asked.tokens)
+	defer c.p.calls.drop(asked.tokens)
 	deadline := time.NewTimer(r.Timeout)
 	defer deadline.Stop()
 	for len(asked.waiting) > 0 {
@@ -140,8 +139,8 @@ func (a as) Call(ctx context.Context, r control.CallRequest, fn func(control.Cal
 	return nil
 }
 
-// answered is a reply, or that a process has left which was retired anyway:
-// nobody is interested in that.
+// answered is a reply, or the end of a process that was retired anyway: that one
+// is not shown.
 type answered struct {
 	control.CallReply
 	left bool
@@ -162,7 +161,7 @@ func (r *round) answered(a answered, fn func(control.CallReply) error) error {
 	return fn(a.CallReply)
 }
 
-// silent names those that have not answered in time.
+// silent adds replies for those that have not answered in time.
 func (r *round) silent(after time.Duration, fn func(control.CallReply) error) error {
 	for len(r.replies) > 0 { // they came together with the deadline
 		if err := r.answered(<-r.replies, fn); err != nil {
@@ -177,8 +176,8 @@ func (r *round) silent(after time.Duration, fn func(control.CallReply) error) er
 	return nil
 }
 
-func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
-	return ask(ctx, a.p, func(l *loop) (round, error) {
+func (c caller) invite(ctx context.Context, r control.CallRequest) (round, error) {
+	return ask(ctx, c.p, func(l *loop) (round, error) {
 		p, err := l.pool(r.Pool)
 		if err != nil {
 			return round{}, err
@@ -187,10 +186,10 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 		asked := round{replies: make(chan answered, len(all))}
 		for _, who := range all {
 			q := &question{worker: who.name, inc: who.run.inc, leaving: who.leaving, reply: asked.replies, over: ctx, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout}}
-			token := a.p.calls.add(q)
+			token := c.p.calls.add(q)
 			asked.waiting, asked.tokens = append(asked.waiting, who.name), append(asked.tokens, token)
 			if !who.run.conv.send(ipc.TypeInvite, ipc.Invite{Token: token}) {
-				if a.p.calls.claim(token, who.run.inc) != nil {
+				if c.p.calls.claim(token, who.run.inc) != nil {
 					asked.replies <- answered{control.CallReply{Worker: who.name, Error: "it has lost its connection"}, who.leaving}
 				}
 			}
@@ -202,26 +201,38 @@ func (a as) invite(ctx context.Context, r control.CallRequest) (round, error) {
 	})
 }
 
-// listener is one process that a call reaches.
-type listener struct {
+// recipient is one process that a call reaches.
+type recipient struct {
 	name    string
-	run     *run
+	run     *process
 	leaving bool // retired: it may end at any moment
 }
 
-// audience are the ready workers of a pool, and where retired processes may
-// stay as long as they wish (the shell's sessions) those, too, named with their
-// pid beside the slot.
-func (p *pool) audience() []listener {
-	var all []listener
-	for _, s := range p.seats {
-		if run := s.runs[s.cur.inc]; s.cur.serves() && run != nil && run.conv != nil {
-			all = append(all, listener{s.id(), run, false})
+// answering is the ready process of a slot that has its state; nil: none. A
+// successor that is ready has taken it.
+func (s *slot) answering() *process {
+	next := s.processes[s.next.inc]
+	switch {
+	case next != nil && next.introduced && s.next.serves():
+		return next
+	case s.cur.serves():
+		return s.processes[s.cur.inc]
+	}
+	return nil
+}
+
+// audience are the ready workers of a pool and, if retired processes may stay as
+// long as they wish (the shell's sessions), those too, named with their pid.
+func (p *pool) audience() []recipient {
+	var all []recipient
+	for _, s := range p.slots {
+		if run := s.answering(); run != nil && run.conv != nil {
+			all = append(all, recipient{s.id(), run, false})
 		}
 		for _, old := range s.old {
-			run := s.runs[old.inc]
+			run := s.processes[old.inc]
 			if p.spec.MaxOutgoing > 0 && old.ending == told && run != nil && run.conv != nil {
-				all = append(all, listener{fmt.Sprintf("%s (pid %d)", s.id(), run.pid()), run, true})
+				all = append(all, recipient{fmt.Sprintf("%s (pid %d)", s.id(), run.pid()), run, true})
 			}
 		}
 	}

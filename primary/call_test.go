@@ -31,12 +31,12 @@ func (a *actor) shy() {
 
 // TestCallToOneThatEnds: whoever asks learns at once that a worker has ended.
 func TestCallToOneThatEnds(t *testing.T) {
-	c := newCluster(t, quick("web", 2))
+	c := newCluster(t, hasty("web", 2))
 	c.act(on("web/1", (*actor).shy))
 	c.run()
 	c.await("cluster.ready", "")
 	got := make(map[string]string)
-	err := c.ctl.Call(c.context(), control.CallRequest{Pool: "web", Handler: "name", Timeout: time.Hour}, func(r control.CallReply) error {
+	err := control.Watch(c.context(), c.ctl, control.CallRequest{Pool: "web", Handler: "name", Timeout: time.Hour}, func(r control.CallReply) error {
 		got[r.Worker] = r.Error
 		return nil
 	})

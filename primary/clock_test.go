@@ -5,14 +5,16 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/norestart/norestart/control"
 )
 
 // lived is the record of a primary that began at that clock and monotonic time
 // and has a process that was ready a minute later.
 func lived(began time.Time, mono time.Duration) *record {
 	at := began.Add(time.Minute)
-	s := seatRecord{Cur: &processRecord{ReadyAt: at, Since: at}, Old: []processRecord{{Since: at}}, Recent: []time.Time{at}}
-	return &record{BootID: "boot", Since: began, Mono: mono, Pools: []poolRecord{{Seats: []seatRecord{s}}}}
+	s := slotRecord{Cur: &processRecord{ReadyAt: at, Since: at}, Old: []processRecord{{Since: at}}, Recent: []time.Time{at}}
+	return &record{BootID: "boot", Since: began, Mono: mono, Pools: []poolRecord{{Slots: []slotRecord{s}}}}
 }
 
 // TestClockIsSet: the next primary, five minutes after the last one began, finds
@@ -38,7 +40,7 @@ func TestClockIsSet(t *testing.T) {
 			r := lived(clock, tt.mono)
 			now := clock.Add(5*time.Minute + tt.clock)
 			r.rebase(now, time.Hour+5*time.Minute, tt.boot)
-			s := r.Pools[0].Seats[0]
+			s := r.Pools[0].Slots[0]
 			for _, at := range []time.Time{s.Cur.ReadyAt, s.Cur.Since, s.Old[0].Since, s.Recent[0]} {
 				if d := cmp.Diff(tt.want, now.Sub(at)); d != "" {
 					t.Errorf("ago (-want +got):\n%s", d)
@@ -69,16 +71,16 @@ func TestClockIsSetMeanwhile(t *testing.T) {
 func TestFutureExits(t *testing.T) {
 	spec := aged("web", 1)
 	spec.MaxRestarts = 1
-	l := newLegacy(t, spec)
-	w := l.seated(0, 11)
+	l := newSurvivors(t, spec)
+	w := l.serving(0, 11)
 	l.comeBack(w, ready)
 	l.record.Since, l.record.Mono = time.Now().Add(time.Hour-time.Minute*10), monotonic()-time.Minute*10
 	hours := time.Now().Add(time.Hour - 5*time.Minute)
-	l.pool().Seats[0].Recent = []time.Time{hours, hours}
+	l.pool().Slots[0].Recent = []time.Time{hours, hours}
 	l.next()
 	w.Exit(3)
 	l.await("worker.ready", "web/0")
-	if st, err := l.ctl.Status(l.context()); err != nil || st.Pools[0].Dead != 0 {
+	if st, err := control.Get(l.context(), l.ctl, control.StatusQuery{}); err != nil || st.Pools[0].Dead != 0 {
 		t.Errorf("%+v, %v", st.Pools, err)
 	}
 }

@@ -19,8 +19,9 @@ import (
 	"github.com/norestart/norestart/internal/proc/proctest"
 )
 
-// soon is how long anything in these tests may take before it has failed.
-const soon = 10 * time.Second
+// soon is how long anything in these tests may take before it has failed, also
+// on a machine that has much else to do.
+const soon = time.Minute
 
 // cluster is a primary with processes that a test plays. They speak to it over
 // its real sockets.
@@ -36,6 +37,7 @@ type cluster struct {
 
 	mu        sync.Mutex   // protects what follows
 	part      func(*actor) // how the next processes behave
+	says      string       // what they have written when their start returns
 	stranger  uint64       // the incarnation whose pid is not that of who speaks for it
 	actors    []*actor
 	survivors []*actor // of an earlier primary
@@ -46,8 +48,15 @@ type cluster struct {
 func quick(name string, workers int) control.PoolSpec {
 	return control.PoolSpec{
 		Name: name, Workers: workers, Canary: 10 * time.Millisecond, LameDuck: -1,
-		DrainTimeout: 50 * time.Millisecond, KillAfter: 50 * time.Millisecond, BackoffMin: time.Millisecond,
+		DrainTimeout: soon, KillAfter: 50 * time.Millisecond, BackoffMin: time.Millisecond,
 	}
+}
+
+// hasty is quick for workers that hear no message: a drain ends soon by TERM.
+func hasty(name string, workers int) control.PoolSpec {
+	s := quick(name, workers)
+	s.DrainTimeout = 50 * time.Millisecond
+	return s
 }
 
 // newCluster makes one that has not been started.
@@ -87,9 +96,15 @@ func start(t *testing.T, pools ...control.PoolSpec) *cluster {
 	return c
 }
 
-// end stops the cluster, whatever its workers do.
+// end stops the cluster, whatever its workers do. The end of the context would
+// cut the conversations by which they are told.
 func (c *cluster) end() {
-	c.cancel()
+	defer c.cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	if _, err := c.ctl.Do(ctx, control.StopRequest{}, nil); err != nil {
+		c.cancel()
+	}
 	for {
 		select {
 		case <-c.over:
@@ -172,6 +187,9 @@ func (c *cluster) Start(cmd proc.Command) (proc.Process, error) {
 	if c.stranger == a.boot.Incarnation {
 		a.pid = 1
 	}
+	if c.says != "" {
+		a.say("%s", c.says)
+	}
 	c.actors = append(c.actors, a)
 	c.mu.Unlock()
 	c.acting.Go(func() { part(a) })
@@ -205,12 +223,12 @@ func (c *cluster) context() context.Context {
 var errFound = errors.New("found")
 
 // await waits for the next event of a kind.
-func (c *cluster) await(kind, worker string) control.Event {
+func (c *cluster) await(kind control.EventKind, worker string) control.Event {
 	c.t.Helper()
 	ctx := c.context()
 	var found control.Event
 	for {
-		err := c.ctl.Events(ctx, control.EventQuery{Lines: 1000, Follow: true, After: c.seen}, func(e control.Event) error {
+		err := control.Watch(ctx, c.ctl, control.EventQuery{Lines: 1000, Follow: true, After: c.seen}, func(e control.Event) error {
 			c.seen = e.Cursor
 			if e.Kind == kind && (worker == "" || e.Worker == worker) {
 				found = e
@@ -237,7 +255,21 @@ func (c *cluster) follow(j control.Job, err error) (control.Job, []control.JobEv
 	c.t.Helper()
 	must(c.t, err)
 	var events []control.JobEvent
-	j, err = c.ctl.FollowJob(c.context(), j.ID, func(e control.JobEvent) error { events = append(events, e); return nil })
+	j, err = c.ctl.Do(c.context(), control.FollowRequest{ID: j.ID}, func(e control.JobEvent) error { events = append(events, e); return nil })
+	must(c.t, err)
+	return j, events
+}
+
+// do carries out a request and returns how its job ended, with its events.
+func (c *cluster) do(r control.Request) (control.Job, []control.JobEvent) {
+	c.t.Helper()
+	var events []control.JobEvent
+	j, err := c.ctl.Do(c.context(), r, func(e control.JobEvent) error {
+		if e.Event != control.StepAccepted {
+			events = append(events, e)
+		}
+		return nil
+	})
 	must(c.t, err)
 	return j, events
 }
@@ -245,7 +277,7 @@ func (c *cluster) follow(j control.Job, err error) (control.Job, []control.JobEv
 // reload does one and requires its outcome.
 func (c *cluster) reload(r control.ReloadRequest, want control.JobState) (control.Job, []control.JobEvent) {
 	c.t.Helper()
-	j, events := c.follow(c.ctl.Reload(c.context(), r))
+	j, events := c.do(r)
 	if j.State != want {
 		c.t.Fatalf("reload: %s: %s, want %s", j.State, j.Error, want)
 	}
@@ -255,7 +287,7 @@ func (c *cluster) reload(r control.ReloadRequest, want control.JobState) (contro
 // workers are all of them by id.
 func (c *cluster) workers() map[string]control.WorkerInfo {
 	c.t.Helper()
-	all, err := c.ctl.Workers(c.context())
+	all, err := control.Get(c.context(), c.ctl, control.WorkersQuery{})
 	must(c.t, err)
 	byID := make(map[string]control.WorkerInfo)
 	for _, w := range all {
@@ -267,7 +299,7 @@ func (c *cluster) workers() map[string]control.WorkerInfo {
 // generations are what the slots run, in order.
 func (c *cluster) generations() (g []int) {
 	c.t.Helper()
-	all, err := c.ctl.Workers(c.context())
+	all, err := control.Get(c.context(), c.ctl, control.WorkersQuery{})
 	must(c.t, err)
 	for _, w := range all {
 		g = append(g, w.Generation)
@@ -278,7 +310,7 @@ func (c *cluster) generations() (g []int) {
 // incarnations are the processes of the slots, in order.
 func (c *cluster) incarnations() (n []uint64) {
 	c.t.Helper()
-	all, err := c.ctl.Workers(c.context())
+	all, err := control.Get(c.context(), c.ctl, control.WorkersQuery{})
 	must(c.t, err)
 	for _, w := range all {
 		n = append(n, w.Incarnation)
@@ -289,7 +321,7 @@ func (c *cluster) incarnations() (n []uint64) {
 // happened are the events in words: "replaced web/0".
 func happened(events []control.JobEvent) (words []string) {
 	for _, e := range events {
-		words = append(words, strings.TrimSpace(e.Event+" "+e.Worker))
+		words = append(words, strings.TrimSpace(string(e.Event)+" "+e.Worker))
 	}
 	return words
 }

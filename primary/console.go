@@ -3,15 +3,19 @@ package primary
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// console writes lines for whoever started the primary, without ever waiting
-// for a reader: lines that find no room are counted and told later.
+// console writes lines to standard error without ever waiting for a reader: lines
+// that find no room are counted and reported later.
 type console struct {
 	out    io.Writer
 	name   string
+	timed  bool // on a terminal, where nothing else adds the time
 	lines  chan string
 	missed atomic.Int64 // lines that found no room
 	due    atomic.Int64 // lines that wait or are being written
@@ -21,11 +25,27 @@ type console struct {
 const consoleRoom = 256
 
 func newConsole(out io.Writer, name string) *console {
-	return &console{out: out, name: name, lines: make(chan string, consoleRoom), done: make(chan struct{})}
+	return &console{out: out, name: name, timed: isTerminal(out), lines: make(chan string, consoleRoom), done: make(chan struct{})}
+}
+
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // say queues one line.
-func (c *console) say(text string) { c.queue(c.name + ": " + text + "\n") }
+func (c *console) say(text string) { c.queue(c.line(text)) }
+
+func (c *console) line(text string) string {
+	if c.timed {
+		return time.Now().Format(time.TimeOnly) + " " + c.name + ": " + text + "\n"
+	}
+	return c.name + ": " + text + "\n"
+}
 
 func (c *console) queue(line string) {
 	c.due.Add(1)
@@ -41,15 +61,15 @@ func (c *console) run() {
 	defer close(c.done)
 	for line := range c.lines {
 		if n := c.missed.Swap(0); n > 0 {
-			line = fmt.Sprintf("%s: %d lines are missing here, see: log\n%s", c.name, n, line)
+			line = c.line(fmt.Sprintf("%d lines are left out here, see: log", n)) + line
 		}
 		_, _ = io.WriteString(c.out, line) // a console that has gone is no reason to stop
 		c.due.Add(-1)
 	}
 }
 
-// close lets the queued lines out, but waits no longer than a second for a
-// reader that has stopped.
+// close writes the queued lines, but waits at most a second for a reader that has
+// stopped.
 func (c *console) close() {
 	close(c.lines)
 	select {
@@ -65,15 +85,20 @@ type consoleImage struct {
 	Missed int64    `cbor:"missed,omitempty"`
 }
 
-// leaveWait is how long an exec waits for the reader of the console.
+// leaveWait bounds the loop's wait for the reader of the console.
 const leaveWait = 100 * time.Millisecond
 
-// leave lets the queued lines out and takes those for which the reader was too
-// slow. The one that is being written may be cut by the exec: it is missed.
-func (c *console) leave() (left consoleImage) {
+// flush waits a moment for the queued lines to be written.
+func (c *console) flush() {
 	for end := time.Now().Add(leaveWait); c.due.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// leave writes the queued lines and returns those for which the reader was too
+// slow. The exec may cut the one that is being written: it counts as missed.
+func (c *console) leave() (left consoleImage) {
+	c.flush()
 	for range consoleRoom {
 		select {
 		case line := <-c.lines:

@@ -15,20 +15,133 @@ import (
 	"github.com/norestart/norestart/internal/proc"
 )
 
-// as is the cluster in the name of a user.
-type as struct {
+// caller is the person or process for whom a request is carried out.
+type caller struct {
 	p      *Primary
 	user   string
-	worker uint64 // the incarnation that asks; 0: it is no worker
+	worker uint64 // its incarnation; 0: not a worker
 }
 
-var _ control.Control = as{}
+var _ control.Control = caller{}
 
-// errEnded is what a request gets that comes after the end.
+// Get implements [control.Control].
+func (c caller) Get(ctx context.Context, q any) (any, error) {
+	switch q := q.(type) {
+	case control.StatusQuery:
+		return c.status(ctx)
+	case control.WorkersQuery:
+		return c.workers(ctx)
+	case control.WorkerQuery:
+		return c.workerDetail(ctx, q.ID)
+	case control.GenerationsQuery:
+		return ask(ctx, c.p, func(l *loop) ([]control.GenerationInfo, error) { return l.generationList(), nil })
+	case control.JobsQuery:
+		return ask(ctx, c.p, func(l *loop) ([]control.Job, error) { return l.jobList(), nil })
+	case control.SpecQuery:
+		return ask(ctx, c.p, func(l *loop) (control.Spec, error) { return l.configuration().Spec, nil })
+	case control.ChangesQuery:
+		return c.changes(ctx, q.Pools)
+	case control.ConfigQuery:
+		return c.configChanges(ctx)
+	}
+	return nil, unknown(q)
+}
+
+// Watch implements [control.Control].
+func (c caller) Watch(ctx context.Context, q any, fn func(any) error) error {
+	switch q := q.(type) {
+	case control.LogQuery:
+		return c.watchLog(ctx, q, fn)
+	case control.EventQuery:
+		return c.p.news.stream(ctx, query[control.Event]{
+			lines: q.Lines, follow: q.Follow, after: q.After,
+			match: func(control.Event) bool { return true },
+			tell:  func(x control.Event, skipped int) error { x.Skipped = skipped; return fn(x) },
+		})
+	case control.CallRequest:
+		return c.call(ctx, q, func(r control.CallReply) error { return fn(r) })
+	}
+	return unknown(q)
+}
+
+func unknown(q any) error { return fmt.Errorf("%w: the primary does not know %T", control.ErrUsage, q) }
+
+// Do implements [control.Control].
+func (c caller) Do(ctx context.Context, r control.Request, fn func(control.JobEvent) error) (control.Job, error) {
+	if r, ok := r.(control.SignalRequest); ok {
+		return control.Job{}, c.signal(ctx, r)
+	}
+	if r, ok := r.(control.ProbedRequest); ok {
+		return control.Job{}, c.tellProbed(ctx, r)
+	}
+	var now *Configuration
+	var prop *proposal
+	var err error
+	switch r.(type) {
+	case control.ReloadRequest:
+		now, err = c.p.file.now(ctx)
+	case control.ConfigRequest:
+		prop, err = c.p.propose(ctx)
+	}
+	if err != nil {
+		return control.Job{}, err
+	}
+	a, err := ask(ctx, c.p, func(l *loop) (accepted, error) {
+		j, err := l.carryOut(r, c, now, prop)
+		if err != nil {
+			return accepted{}, err
+		}
+		return accepted{j.value(), j.story, c.worker != 0 && j.caller != nil && j.caller.inc == c.worker}, nil
+	})
+	if err != nil || fn == nil {
+		return a.job, err
+	}
+	if _, before := r.(control.FollowRequest); !before {
+		if err := fn(control.JobEvent{Event: control.StepAccepted, OK: true, Job: &a.job}); err != nil {
+			return a.job, err
+		}
+	}
+	return c.follow(ctx, a, fn)
+}
+
+// carryOut begins a job, or finds the one that is meant; now and prop are what
+// was read for it of the configuration.
+func (l *loop) carryOut(r control.Request, c caller, now *Configuration, prop *proposal) (*job, error) {
+	switch r := r.(type) {
+	case control.ConfigRequest:
+		defer prop.close()
+		return l.reconfigure(prop, c.user)
+	case control.ScaleRequest:
+		return l.scale(r, c.user)
+	case control.ReloadRequest:
+		j, err := l.reload(r, c.user, now)
+		return l.calledBy(c.worker, j, err)
+	case control.RollbackRequest:
+		j, err := l.rollback(r, c.user)
+		return l.calledBy(c.worker, j, err)
+	case control.RestartRequest:
+		j, err := l.restart(r, c.user)
+		return l.calledBy(c.worker, j, err)
+	case control.StopRequest:
+		return l.stop(c.user)
+	case control.ReviveRequest:
+		return l.revive(r.IDs, c.user)
+	case control.RestartWorkerRequest:
+		return l.restartWorker(r.ID, c.user)
+	case control.StopWorkerRequest:
+		return l.stopWorker(r.ID, c.user)
+	case control.FollowRequest:
+		return l.job(r.ID)
+	case control.CancelRequest:
+		return l.cancel(r.ID, c.user)
+	}
+	return nil, unknown(r)
+}
+
+// errEnded answers requests that come after the end.
 var errEnded = control.ErrStopping
 
-// ask lets the loop answer. The answer is a value of its own: nothing in it is
-// shared with the loop.
+// ask lets the loop answer. The answer shares nothing with the loop.
 func ask[R any](ctx context.Context, p *Primary, f func(*loop) (R, error)) (R, error) {
 	type answer struct {
 		r   R
@@ -53,17 +166,6 @@ func ask[R any](ctx context.Context, p *Primary, f func(*loop) (R, error)) (R, e
 	}
 }
 
-// askJob starts a job and returns it as it is then.
-func (a as) askJob(ctx context.Context, f func(*loop) (*job, error)) (control.Job, error) {
-	return ask(ctx, a.p, func(l *loop) (control.Job, error) {
-		j, err := f(l)
-		if err != nil {
-			return control.Job{}, err
-		}
-		return j.value(), nil
-	})
-}
-
 // value is the job without what belongs to the loop.
 func (j *job) value() control.Job {
 	v := j.Job
@@ -71,17 +173,18 @@ func (j *job) value() control.Job {
 	return v
 }
 
-// Status implements [control.Control].
-func (a as) Status(ctx context.Context) (control.Status, error) {
-	onDisk := a.p.cfg.onDisk()
-	return ask(ctx, a.p, func(l *loop) (control.Status, error) {
+func (c caller) status(ctx context.Context) (control.Status, error) {
+	file, _ := c.p.configuration(ctx) // without it a reload says why
+	now := c.p.cfg.versions(file)
+	return ask(ctx, c.p, func(l *loop) (control.Status, error) {
 		st := control.Status{
 			Name: l.cfg.Spec.Name, Version: l.cfg.Version, Admin: l.admin(), Jobs: []control.Job{},
 			Primary: &control.Primary{PID: l.cfg.PID, Since: l.since},
 		}
 		for _, p := range l.pools {
 			ps := p.status()
-			ps.Differs = p.differs(l.cfg, onDisk)
+			ps.Differs = p.differs(now[p.spec.Name])
+			p.judged(&ps, now[p.spec.Name])
 			st.Pools = append(st.Pools, ps)
 		}
 		for _, j := range l.running() {
@@ -91,15 +194,12 @@ func (a as) Status(ctx context.Context) (control.Status, error) {
 	})
 }
 
-// Workers implements [control.Control].
-func (a as) Workers(ctx context.Context) ([]control.WorkerInfo, error) {
-	workers, err := ask(ctx, a.p, func(l *loop) ([]control.WorkerInfo, error) {
+func (c caller) workers(ctx context.Context) ([]control.WorkerInfo, error) {
+	workers, err := ask(ctx, c.p, func(l *loop) ([]control.WorkerInfo, error) {
 		all := []control.WorkerInfo{}
-		for _, p := range l.pools {
-			for _, s := range p.seats {
-				if s.visible() {
-					all = append(all, brief(s.info(time.Now())))
-				}
+		for _, s := range l.slots() {
+			if s.visible() {
+				all = append(all, brief(s.info(time.Now())))
 			}
 		}
 		return all, nil
@@ -110,7 +210,8 @@ func (a as) Workers(ctx context.Context) ([]control.WorkerInfo, error) {
 	return workers, err
 }
 
-// brief leaves out what would make a list of many workers larger than a message.
+// brief leaves out what would make a list of many workers too large for a
+// message.
 func brief(w control.WorkerInfo) control.WorkerInfo {
 	if w.LastExit != nil {
 		w.LastExit.Lines = nil // info made a copy of the exit
@@ -118,7 +219,8 @@ func brief(w control.WorkerInfo) control.WorkerInfo {
 	return w
 }
 
-// measure adds what only the kernel knows; outside the loop, for it reads files.
+// measure adds what only the kernel knows; it reads files, so it runs outside the
+// loop.
 func measure(w *control.WorkerInfo) {
 	if w.PID == 0 {
 		return
@@ -128,10 +230,9 @@ func measure(w *control.WorkerInfo) {
 	}
 }
 
-// Worker implements [control.Control].
-func (a as) Worker(ctx context.Context, id string) (control.WorkerDetail, error) {
-	d, err := ask(ctx, a.p, func(l *loop) (control.WorkerDetail, error) {
-		s, err := l.seat(id)
+func (c caller) workerDetail(ctx context.Context, id string) (control.WorkerDetail, error) {
+	d, err := ask(ctx, c.p, func(l *loop) (control.WorkerDetail, error) {
+		s, err := l.slot(id)
 		if err != nil {
 			return control.WorkerDetail{}, err
 		}
@@ -142,90 +243,32 @@ func (a as) Worker(ctx context.Context, id string) (control.WorkerDetail, error)
 	}
 	measure(&d.WorkerInfo)
 	d.Lines = []string{}
-	lines, _, _ := a.p.log.read(1)
+	lines, _, _ := c.p.log.read(1)
 	for _, line := range last(filter(lines, func(x control.LogLine) bool { return x.Worker == id }), tailSize) {
 		d.Lines = append(d.Lines, line.Text)
 	}
 	return d, nil
 }
 
-// Scale implements [control.Control].
-func (a as) Scale(ctx context.Context, r control.ScaleRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) { return l.scale(r, a.user) })
-}
-
-// Reload implements [control.Control].
-func (a as) Reload(ctx context.Context, r control.ReloadRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) {
-		j, err := l.reload(r, a.user)
-		return l.askedBy(a.worker, j, err)
-	})
-}
-
-// Rollback implements [control.Control].
-func (a as) Rollback(ctx context.Context, r control.RollbackRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) {
-		j, err := l.rollback(r, a.user)
-		return l.askedBy(a.worker, j, err)
-	})
-}
-
-// Generations implements [control.Control].
-func (a as) Generations(ctx context.Context) ([]control.GenerationInfo, error) {
-	return ask(ctx, a.p, func(l *loop) ([]control.GenerationInfo, error) { return l.generationList(), nil })
-}
-
-// Restart implements [control.Control].
-func (a as) Restart(ctx context.Context, r control.RestartRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) {
-		j, err := l.restart(r, a.user)
-		return l.askedBy(a.worker, j, err)
-	})
-}
-
-// Stop implements [control.Control].
-func (a as) Stop(ctx context.Context, _ control.StopRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) {
-		l.awaited = true
-		return l.stop(a.user)
-	})
-}
-
-// Revive implements [control.Control].
-func (a as) Revive(ctx context.Context, r control.ReviveRequest) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) { return l.revive(r.IDs, a.user) })
-}
-
-// RestartWorker implements [control.Control].
-func (a as) RestartWorker(ctx context.Context, id string) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) { return l.restartWorker(id, a.user) })
-}
-
-// StopWorker implements [control.Control].
-func (a as) StopWorker(ctx context.Context, id string) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) { return l.stopWorker(id, a.user) })
-}
-
-// Signal implements [control.Control].
-func (a as) Signal(ctx context.Context, r control.SignalRequest) error {
+func (c caller) signal(ctx context.Context, r control.SignalRequest) error {
 	sig, err := signalNumber(r.Signal)
 	if err != nil {
 		return err
 	}
-	_, err = ask(ctx, a.p, func(l *loop) (struct{}, error) {
-		s, err := l.seat(r.ID)
+	_, err = ask(ctx, c.p, func(l *loop) (struct{}, error) {
+		s, err := l.slot(r.ID)
 		if err != nil {
 			return struct{}{}, err
 		}
-		run := s.runs[s.cur.inc]
+		run := s.processes[s.cur.inc]
 		switch {
-		case run == nil || run.process == nil:
+		case run == nil || run.handle == nil:
 			return struct{}{}, &control.Error{Code: control.ErrConflict.Code, Message: fmt.Sprintf("worker %s has no process: it is %s", r.ID, s.state())}
 		case r.Incarnation != 0 && r.Incarnation != run.inc:
 			return struct{}{}, &control.Error{Code: control.ErrConflict.Code, Message: fmt.Sprintf("worker %s is incarnation %d now, not %d", r.ID, run.inc, r.Incarnation)}
 		}
-		l.tell(control.Event{Kind: "worker.signalled", Worker: r.ID, PID: run.pid(), User: a.user, Text: fmt.Sprintf("worker %s: sent %s", r.ID, unix.SignalName(sig))})
-		return struct{}{}, run.process.Signal(sig)
+		l.tell(control.Event{Kind: control.EventWorkerSignalled, Worker: r.ID, PID: run.pid(), User: c.user, Text: fmt.Sprintf("worker %s: sent %s", r.ID, unix.SignalName(sig))})
+		return struct{}{}, run.handle.Signal(sig)
 	})
 	return err
 }
@@ -245,129 +288,38 @@ func signalNumber(name string) (syscall.Signal, error) {
 	return 0, &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("no signal %q", name)}
 }
 
-// Jobs implements [control.Control].
-func (a as) Jobs(ctx context.Context) ([]control.Job, error) {
-	return ask(ctx, a.p, func(l *loop) ([]control.Job, error) {
-		all := []control.Job{}
-		for _, j := range l.jobs {
-			all = append(all, j.value())
-		}
-		return all, nil
-	})
-}
-
-// progress is how far a job is, for one who follows it.
-type progress struct {
-	job    control.Job
-	events []control.JobEvent
-	news   <-chan struct{}
-	next   bool // the one who follows is replaced next, by its own wish
-}
-
-// since is what is new about a job for one who has seen so many events.
-func (j *job) since(seen int, id string, worker uint64) (progress, error) {
-	if j == nil {
-		return progress{}, noJob(id)
+func (l *loop) jobList() []control.Job {
+	all := []control.Job{}
+	for _, j := range l.jobs {
+		all = append(all, j.value())
 	}
-	return progress{j.value(), append([]control.JobEvent(nil), j.events[seen:]...), j.news, j.asked(worker)}, nil
+	return all
 }
 
-// toldOf notes that the end of a stop has become known.
-func (p *Primary) toldOf(j control.Job) {
-	if j.Kind != "stop" {
-		return
+func (l *loop) cancel(id, by string) (*job, error) {
+	j, err := l.job(id)
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case p.told <- struct{}{}:
-	default:
+	if j.State == control.JobRunning && !j.cancelled {
+		if w, ok := j.work.(*configJob); j.Kind == "stop" || ok && (w.Phase == configEnding || w.Phase == configUndoing) {
+			return nil, &control.Error{Code: control.ErrConflict.Code, Message: fmt.Sprintf("a %s cannot be cancelled now", j.Kind), Hint: "job follow " + id}
+		}
+		j.cancelled = true
+		l.tell(control.Event{Kind: control.EventJobCancelled, Job: id, User: by, Text: fmt.Sprintf("job %s: cancelled", id)})
 	}
+	return j, nil
 }
 
-// hasEnded tells whether the loop has, so that nobody changes its last state.
-func (p *Primary) hasEnded() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// FollowJob implements [control.Control].
-func (a as) FollowJob(ctx context.Context, id string, fn func(control.JobEvent) error) (control.Job, error) {
-	seen := 0
-	if a.worker != 0 {
-		defer a.p.post(func(l *loop) { l.askerLeft(id, a.worker) })
-	}
-	for {
-		p, err := ask(ctx, a.p, func(l *loop) (progress, error) { return findJob(l.jobs, id).since(seen, id, a.worker) })
-		if errors.Is(err, errEnded) && a.p.hasEnded() { // most likely by this very job
-			p, err = findJob(a.p.last, id).since(seen, id, a.worker)
-		}
-		if err != nil {
-			return control.Job{}, err
-		}
-		for _, e := range p.events {
-			if err := fn(e); err != nil {
-				return p.job, err
-			}
-			seen++
-		}
-		if p.job.State != control.JobRunning {
-			a.p.toldOf(p.job)
-			return p.job, nil
-		}
-		if p.next {
-			return p.job, a.answer(ctx)
-		}
-		select {
-		case <-p.news:
-		case <-ctx.Done():
-			return p.job, context.Cause(ctx)
-		}
-	}
-}
-
-// CancelJob implements [control.Control].
-func (a as) CancelJob(ctx context.Context, id string) (control.Job, error) {
-	return a.askJob(ctx, func(l *loop) (*job, error) {
-		j, err := l.job(id)
-		if err != nil {
-			return nil, err
-		}
-		if j.State == control.JobRunning && !j.cancelled {
-			if j.Kind == "stop" {
-				return nil, &control.Error{Code: control.ErrConflict.Code, Message: "a stop cannot be cancelled"}
-			}
-			j.cancelled = true
-			l.tell(control.Event{Kind: "job.cancelled", Job: id, User: a.user, Text: fmt.Sprintf("job %s: cancelled", id)})
-		}
-		return j, nil
-	})
-}
-
-// Log implements [control.Control].
-func (a as) Log(ctx context.Context, q control.LogQuery, fn func(control.LogLine) error) error {
+func (c caller) watchLog(ctx context.Context, q control.LogQuery, fn func(any) error) error {
 	if q.Worker != "" {
-		if _, err := a.Worker(ctx, q.Worker); err != nil && !errors.Is(err, control.ErrStopping) {
+		if _, err := c.workerDetail(ctx, q.Worker); err != nil && !errors.Is(err, control.ErrStopping) {
 			return err
 		}
 	}
-	return a.p.log.stream(ctx, query[control.LogLine]{
+	return c.p.log.stream(ctx, query[control.LogLine]{
 		lines: q.Lines, follow: q.Follow, after: q.After,
 		match: func(x control.LogLine) bool { return q.Worker == "" || x.Worker == q.Worker },
 		tell:  func(x control.LogLine, skipped int) error { x.Skipped = skipped; return fn(x) },
 	})
 }
-
-// Events implements [control.Control].
-func (a as) Events(ctx context.Context, q control.EventQuery, fn func(control.Event) error) error {
-	return a.p.news.stream(ctx, query[control.Event]{
-		lines: q.Lines, follow: q.Follow, after: q.After,
-		match: func(control.Event) bool { return true },
-		tell:  func(x control.Event, skipped int) error { x.Skipped = skipped; return fn(x) },
-	})
-}
-
-// Spec implements [control.Control].
-func (a as) Spec(context.Context) (control.Spec, error) { return a.p.cfg.Spec, nil }

@@ -13,9 +13,9 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// counter gives out the incarnations of the cluster, none of them twice, also
-// not after a crash: what may have been given out is written down before. A
-// process of an earlier life can so never pass for one of this.
+// counter gives out the incarnations of the cluster, none of them twice, even
+// after a crash: numbers are reserved on disk before they are given out. So a
+// process of an earlier life never passes for a new one.
 type counter struct {
 	path     string
 	last     uint64
@@ -25,7 +25,7 @@ type counter struct {
 // counterFile holds the last number that may have been given out.
 const counterFile = "incarnation"
 
-// reserve is how many are written down at once.
+// reserve is how many are reserved at once.
 const reserve = 1000
 
 func openCounter(state string) (*counter, error) {
@@ -52,8 +52,8 @@ func continueCounter(state string, im counterImage) *counter {
 // next is the incarnation that take would give out.
 func (c *counter) next() uint64 { return c.last + 1 }
 
-// take gives one out. A reserve that cannot be written down is no reason to
-// leave a slot empty: the error is for the operator.
+// take gives one out. An error says that the reserve could not be written: the
+// number is still good, as a slot must not stay empty for that.
 func (c *counter) take() error {
 	c.last++
 	if c.last < c.reserved {
@@ -76,9 +76,9 @@ func (c *counter) extend() error {
 	return nil
 }
 
-// overwrite writes into the room that the file has: a full disk must not keep
-// the next primary from its workers. It is as long as ever and within one
-// sector, which is written as a whole or not at all.
+// overwrite writes in place, so that a full disk does not keep the next primary
+// from its workers. The length stays and is within one sector, which is written
+// whole or not at all.
 func overwrite(path string, text []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

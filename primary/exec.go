@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/internal/notify"
 )
 
 // freezer is a starter that can leave all exits to the next image.
@@ -29,12 +31,12 @@ type freezer interface{ Freeze() (thaw func()) }
 // it was.
 func (l *loop) exec(g *generation, j *job) error {
 	if f, ok := l.cfg.Starter.(freezer); ok {
-		defer f.Freeze()() // an exit stays with the kernel for the next image
+		defer f.Freeze()() // exits stay with the kernel for the next image
 	}
-	if l.exiting() || l.cfg.pending() {
+	if l.exiting() || len(l.signals) > 0 {
 		return errExiting
 	}
-	l.tell(control.Event{Kind: "primary.exec", Job: j.ID, Text: fmt.Sprintf("primary executes %s in place", g.binary.Path())})
+	l.tell(control.Event{Kind: control.EventPrimaryExec, Job: j.ID, Text: fmt.Sprintf("primary executes %s in place", g.binary.Path())})
 	old, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("keep the way back: %w", err)
@@ -42,6 +44,9 @@ func (l *loop) exec(g *generation, j *job) error {
 	defer unix.Close(old)
 	outputs := l.pause()
 	defer l.carryOn(outputs)
+	l.pauseSupervised()
+	defer l.answerAll()
+	defer l.hearing.halt(l)()
 	im, err := l.image(outputs)
 	if err != nil {
 		return err
@@ -59,23 +64,32 @@ func (l *loop) exec(g *generation, j *job) error {
 		return err
 	}
 	defer undo()
-	env := append(slices.Clone(g.env), ImageVariable+"="+strconv.Itoa(fd))
+	env := nextEnv(g.env, ImageVariable+"="+strconv.Itoa(fd))
 	if err := os.Chdir(g.dir); err != nil {
 		return err
 	}
 	defer func() { _ = os.Chdir("/") }()
-	// A signal between here and the next Notify is lost, not deadly.
-	signal.Ignore(primarySignals()...)
-	defer l.cfg.notify()
-	if l.cfg.pending() { // one that came meanwhile is acted on
+	defer signal.Notify(l.signals, primarySignals()...)
+	if ignoreSignals(); len(l.signals) > 0 { // a signal that came meanwhile is handled first
 		return errExiting
 	}
 	return fmt.Errorf("execute %s: %w", g.binary.Path(), execute(g.binary.ExecPath(), g.argv, env))
 }
 
-// execute is execve(2). For it Go gives back the soft limit of descriptors that
-// the process was started with; when it fails, the raised one is set again, by
-// hand, so that Go still knows what children shall have.
+// nextEnv is the environment of the next image: that of the program, and
+// variables for a primary.
+func nextEnv(env []string, more ...string) []string {
+	for _, name := range []string{notify.Variable, watchdogVariable, watchdogPIDVariable} {
+		if value := os.Getenv(name); value != "" {
+			more = append(more, name+"="+value)
+		}
+	}
+	return slices.Concat(env, more)
+}
+
+// execute is execve(2). For it Go restores the soft limit of descriptors with
+// which the process was started; if it fails, the raised one is set again, so
+// that Go still knows which limit children get.
 func execute(path string, argv, env []string) error {
 	var raised unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &raised); err != nil {
@@ -89,36 +103,27 @@ func execute(path string, argv, env []string) error {
 	return err
 }
 
-// errExiting puts an exec off: a process has been reaped, which the kernel
-// cannot tell the next image, and the loop does not know yet.
+// errExiting puts an exec off: a process has been reaped, which the kernel cannot
+// tell the next image, and the loop does not know yet.
 var errExiting = errors.New("a process has just ended, or a signal has come")
 
-// exiting tells whether a process has been reaped whose exit has not come to
+// exiting reports whether a process has been reaped whose exit has not reached
 // the loop.
 func (l *loop) exiting() bool {
-	for _, p := range l.pools {
-		for _, s := range p.seats {
-			for _, r := range s.runs {
-				if errors.Is(r.process.Signal(0), os.ErrProcessDone) {
-					return true
-				}
-			}
+	for _, r := range processes(l.slots()) {
+		if errors.Is(r.handle.Signal(0), os.ErrProcessDone) {
+			return true
 		}
 	}
 	return false
 }
 
-// pause stops the readers of all output; what they have not read stays in the
-// pipes.
+// pause stops the readers of all output; unread output stays in the pipes.
 func (l *loop) pause() map[uint64]*output {
 	all := make(map[uint64]*output)
-	for _, p := range l.pools {
-		for _, s := range p.seats {
-			for inc, r := range s.runs {
-				if r.out != nil && r.out.pause() {
-					all[inc] = r.out
-				}
-			}
+	for _, r := range processes(l.slots()) {
+		if r.out != nil && r.out.pause() {
+			all[r.inc] = r.out
 		}
 	}
 	return all
@@ -130,25 +135,29 @@ func (l *loop) carryOn(outputs map[uint64]*output) {
 	}
 }
 
-// held are descriptors that the primary itself keeps over an exec.
+// held are descriptors of the primary itself that go over an exec.
 type held struct{ lock, workers, ctl int }
 
-// regroup takes over the sockets of a pool.
-func (im *image) regroup(p *pool) error {
-	var all []ipc.Socket
-	for i, fds := range im.Sockets[p.spec.Name] {
-		for slot, fd := range fds {
-			all = append(all, ipc.Socket{Name: im.Names[p.spec.Name][i], Slot: slot, FD: fd})
+// restoreListeners takes over the sockets of a pool.
+func (im *image) restoreListeners(p *pool) error {
+	name := p.spec.Name
+	addrs := im.Addrs[name]
+	if addrs == nil { // of an earlier primary
+		addrs = p.listenOf(p.gen)
+	}
+	for i, fds := range im.Sockets[name] {
+		if i >= len(addrs) {
+			break // it is closed
+		}
+		if err := p.restoreListener(nil, addrs[i], im.Names[name][i], fds); err != nil {
+			return err
 		}
 	}
-	groups, _, err := p.regroup(all)
-	p.groups = groups
-	return err
+	return nil
 }
 
-// succeed is a whole life of a primary that was executed by an earlier image of
-// itself. What it cannot take over it gives back: the earlier binary is
-// executed again.
+// succeed is the whole life of a primary that an earlier image of itself
+// executed. If it cannot take over, it executes the earlier binary again.
 func succeed(ctx context.Context, cfg Config) error {
 	// ps(1) would show the number of the descriptor that was executed.
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(cfg.Argv[0])), 0)
@@ -159,7 +168,10 @@ func succeed(ctx context.Context, cfg Config) error {
 	lock := os.NewFile(uintptr(im.Lock), "lock")
 	p, l, err := takeOver(cfg, im, lock)
 	if err != nil {
-		return errors.Join(err, im.wayBack(cfg, err))
+		err = errors.Join(err, im.wayBack(cfg, err))
+		runtime.KeepAlive(lock) // a finalizer would close what the way back needs
+		runtime.KeepAlive(l)
+		return err
 	}
 	workers, ctl, err := im.listeners()
 	if err == nil {
@@ -172,8 +184,8 @@ func succeed(ctx context.Context, cfg Config) error {
 	return errors.Join(p.serve(ctx, l, workers, ctl), lock.Close())
 }
 
-// reachable makes sure that the two sockets are where everybody looks for them:
-// somebody may have removed the run directory's files.
+// reachable makes sure that the two sockets are at their paths: somebody may have
+// removed the run directory's files.
 func (p *Primary) reachable(workers, ctl *net.UnixListener) (*net.UnixListener, *net.UnixListener, error) {
 	for _, name := range []string{ipc.WorkerSocket, ipc.CtlSocket} {
 		if _, err := os.Lstat(filepath.Join(p.cfg.Run, name)); errors.Is(err, os.ErrNotExist) {
@@ -190,7 +202,7 @@ func takeOver(cfg Config, im *image, lock *os.File) (_ *Primary, _ *loop, err er
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	p, err := newPrimary(cfg, lock)
+	p, err := newPrimary(cfg, lock, &im.Record)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -198,10 +210,7 @@ func takeOver(cfg Config, im *image, lock *os.File) (_ *Primary, _ *loop, err er
 	p.news.restore(im.Epoch, im.NextEvent, im.Events)
 	p.console.goOn(im.Console)
 	l, err := p.assemble(&im.Record, im)
-	if err != nil {
-		return nil, nil, err
-	}
-	return p, l, nil
+	return p, l, err
 }
 
 // hold notes the descriptors of the two sockets for an exec.

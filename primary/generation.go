@@ -16,35 +16,44 @@ import (
 	"github.com/norestart/norestart/internal/proc"
 )
 
-// generation is one version of a pool's code with all that is needed to start
-// it again, whatever the file on disk is by then.
+// generation is one version of a pool's code with all that is needed to start it
+// again, whatever the file on disk is by then.
 type generation struct {
 	number int
 	binary *proc.Binary
-	argv   []string
-	env    []string
-	dir    string
+	program
+	script bool     // started by its path: an interpreter cannot open our descriptor
+	listen []string // addresses, each of which may begin with NAME=
 	since  time.Time
-	burned bool      // given up: nobody rolls back to it
-	kept   string    // a file of the state directory that is the binary; empty: none could be made
+	of     int       // the generation whose content a rollback copied; 0: none
+	kept   string    // a file of the state directory that is the binary; empty: none
 	made   *settings // nil: not known
+	build  *build    // nil: not known
+	looked bool      // its build was read
+
+	outcome control.Outcome
+	why     string
+	decided time.Time // when the outcome was decided
 }
 
-func (g *generation) close() { _ = g.binary.Close() } // only a descriptor
+func (g *generation) close() { _ = g.binary.Close() }
 
-// same tells whether two generations have the same content.
 func (g *generation) same(o *generation) bool {
+	return g.sameFile(o) && slices.Equal(g.argv, o.argv) && slices.Equal(g.env, o.env) && g.dir == o.dir
+}
+
+func (g *generation) sameFile(o *generation) bool {
 	gd, gi := g.binary.Identity()
 	od, oi := o.binary.Identity()
-	return gd == od && gi == oi && slices.Equal(g.argv, o.argv) && slices.Equal(g.env, o.env) && g.dir == o.dir
+	return gd == od && gi == oi
 }
 
 // generationsDir holds the binaries of the kept generations.
 const generationsDir = "generations"
 
-// keep makes the binary of a generation last over the end of this process and
-// of its file: by a link to the same file, which costs nothing, or by a copy
-// where the state directory is on another file system.
+// keep makes the binary of a generation outlive this process and its file: by a
+// link, which costs nothing, or by a copy if the state directory is on another
+// file system.
 func (g *generation) keep(state, pool string) error {
 	dir := filepath.Join(state, generationsDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -85,8 +94,8 @@ func copyBinary(from, to string) (err error) {
 	return err
 }
 
-// room takes the space for a copy of in at once, where the file system can do that:
-// one that is nearly full is not filled up to find that out.
+// room allocates a copy of in at once, where the file system can: a nearly full
+// one is not filled up in vain.
 func room(in, out *os.File) error {
 	info, err := in.Stat()
 	if err != nil || info.Size() == 0 {
@@ -99,15 +108,14 @@ func room(in, out *os.File) error {
 	return err
 }
 
-// forget lets go of a generation for good.
+// forget removes a generation for good.
 func (g *generation) forget() {
 	g.close()
 	if g.kept != "" {
-		_ = os.Remove(g.kept) // only room is lost
+		_ = os.Remove(g.kept)
 	}
 }
 
-// copy is the same content as a generation to come.
 func (g *generation) copy() (*generation, error) {
 	fd, err := unix.FcntlInt(uintptr(g.binary.FD()), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -117,10 +125,32 @@ func (g *generation) copy() (*generation, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return &generation{binary: b, argv: g.argv, env: g.env, dir: g.dir, since: time.Now()}, nil
+	return &generation{
+		binary: b, program: g.program, script: g.script, since: time.Now(), of: g.root(), build: g.build,
+		made: g.made, listen: g.listen, // of another program they belong to the content
+	}, nil
 }
 
-// keptGenerations is how many versions of a pool's code stay executable.
+// within is how a process of the generation is started. All that a reload reads of
+// another program is part of its generation; what an older primary has started
+// gets what the pool says.
+func (g *generation) within(spec control.PoolSpec) control.PoolSpec {
+	if spec.Program != nil && g != nil && g.made != nil {
+		return g.as(spec)
+	}
+	return spec
+}
+
+// told is what a process of the generation is told; what an older primary has
+// started gets what the pool says.
+func (g *generation) told(p *pool) []byte {
+	if g != nil && g.made != nil && g.made.Told != nil {
+		return g.made.Told
+	}
+	return p.told
+}
+
+// keptGenerations is how many generations of a pool stay executable.
 const keptGenerations = 3
 
 func (p *pool) generation(number int) *generation {
@@ -132,19 +162,21 @@ func (p *pool) generation(number int) *generation {
 	return nil
 }
 
-// adoptGeneration adds a generation. Whoever calls it tidies up when that is
-// written down: what a record names must be there.
-func (l *loop) adoptGeneration(p *pool, g *generation) {
+// addGeneration adds a generation. The caller tidies up once the record is
+// written: files that a record names must exist.
+func (l *loop) addGeneration(p *pool, g *generation) {
 	p.lastGen, g.number = p.lastGen+1, p.lastGen+1
-	g.made = settingsOf(p.spec)
+	if g.outcome = control.Undecided; g.made == nil || p.spec.Program == nil {
+		g.made, g.listen = settingsOf(p.spec, p.told), p.spec.Listen
+	}
 	p.generations = append(p.generations, g)
 	if err := g.keep(l.cfg.State, p.spec.Name); err != nil {
-		l.tell(control.Event{Kind: "pool.trouble", Text: fmt.Sprintf("pool %s: %v", p.spec.Name, err)})
+		l.tell(control.Event{Kind: control.EventPoolTrouble, Text: fmt.Sprintf("pool %s: %v", p.spec.Name, err)})
 	}
 }
 
-// keepAgain keeps the binaries whose files have gone: a primary was killed
-// while it forgot them, or somebody removed them.
+// keepAgain keeps binaries whose files have gone: a primary was killed while it
+// removed them, or somebody else removed them.
 func (l *loop) keepAgain(p *pool) {
 	for _, g := range p.generations {
 		if g.kept == "" {
@@ -155,18 +187,22 @@ func (l *loop) keepAgain(p *pool) {
 		}
 		g.kept = ""
 		if err := g.keep(l.cfg.State, p.spec.Name); err != nil {
-			l.tell(control.Event{Kind: "pool.trouble", Text: fmt.Sprintf("pool %s: %v", p.spec.Name, err)})
+			l.tell(control.Event{Kind: control.EventPoolTrouble, Text: fmt.Sprintf("pool %s: %v", p.spec.Name, err)})
 		}
 	}
 }
 
-// tidy forgets what is over the number of generations to keep: first those
-// that were given up, then the oldest.
+// tidy forgets generations above the number to keep: first those that were given
+// up, then those with a later copy, then the oldest.
 func (p *pool) tidy() {
-	for _, burned := range []bool{true, false} {
+	for _, forgettable := range []func(*generation) bool{
+		(*generation).givenUp,
+		p.copied,
+		func(*generation) bool { return true },
+	} {
 		for i := 0; len(p.generations) > keptGenerations && i < len(p.generations); {
 			g := p.generations[i]
-			if p.runs(g.number) || g.burned != burned {
+			if g.number == p.lastGen || p.uses(g.number) || !forgettable(g) {
 				i++
 				continue
 			}
@@ -176,18 +212,18 @@ func (p *pool) tidy() {
 	}
 }
 
-// runs tells whether a generation is in use or may have to be started again.
-func (p *pool) runs(number int) bool {
-	if number == p.gen || number == p.lastGen {
+// uses reports whether a generation is in use or may have to be started again.
+func (p *pool) uses(number int) bool {
+	if c := p.reloading(); number == p.gen || c != nil && number == c.To {
 		return true
 	}
-	return slices.ContainsFunc(p.seats, func(s *seat) bool {
+	return p.has(func(r *process) bool { return r.gen == number && !r.closed }) || slices.ContainsFunc(p.slots, func(s *slot) bool {
 		return s.gen == number || s.cur.gen == number || s.next.gen == number || s.coming.gen == number
 	})
 }
 
-// rollback begins a new generation of a pool with the content of an earlier
-// one: of that number, or of the one before.
+// rollback begins a new generation of a pool with the content of an earlier one:
+// of that number, or of the last good one.
 func (l *loop) rollback(r control.RollbackRequest, owner string) (*job, error) {
 	p, err := l.rollbackPool(r.Pool)
 	if err != nil {
@@ -201,8 +237,9 @@ func (l *loop) rollback(r control.RollbackRequest, owner string) (*job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rollback: %w", err)
 	}
-	w := &reload{todo: []*cycle{{pool: p, to: again}}}
-	j, err := l.begin("rollback", fmt.Sprintf("%s to generation %d", p.spec.Name, g.number), owner, []*pool{p}, w)
+	w := &reloadJob{todo: []*poolReload{newReload(p, again, control.ReloadRequest{Watch: control.NoWatch})}} // it goes back, and does not watch
+	w.errands.over = true                                                                                    // what it goes back to has served
+	j, err := l.begin(kindRollback, fmt.Sprintf("%s to generation %d", p.spec.Name, g.number), owner, []*pool{p}, w)
 	if err != nil {
 		again.close()
 	}
@@ -224,33 +261,35 @@ func (l *loop) rollbackPool(name string) (*pool, error) {
 }
 
 func (p *pool) rollbackTo(number int) (*generation, error) {
+	g, why := p.back(), p.noWayBack()
 	if number != 0 {
-		if g := p.generation(number); g != nil {
-			return g, nil
-		}
-		return nil, &control.Error{Code: control.ErrNoGeneration.Code, Message: fmt.Sprintf("generation %d of %s is not kept", number, p.spec.Name), Hint: control.ErrNoGeneration.Hint}
+		g, why = p.generation(number), fmt.Sprintf("generation %d of %s is not kept", number, p.spec.Name)
 	}
-	for _, g := range slices.Backward(p.generations) {
-		if g.number < p.gen && !g.burned {
-			return g, nil
-		}
+	if g == nil {
+		return nil, &control.Error{Code: control.ErrNoGeneration.Code, Message: why, Hint: control.ErrNoGeneration.Hint}
 	}
-	return nil, &control.Error{Code: control.ErrNoGeneration.Code, Message: fmt.Sprintf("no earlier generation of %s is kept", p.spec.Name), Hint: control.ErrNoGeneration.Hint}
+	return g, nil
 }
 
-// generationList is what is kept of each pool.
 func (l *loop) generationList() []control.GenerationInfo {
 	all := []control.GenerationInfo{}
 	for _, p := range l.pools {
 		for _, g := range p.generations {
 			info := control.GenerationInfo{
 				Pool: p.spec.Name, BuiltIn: p.spec.BuiltIn, Number: g.number, Since: g.since, Path: g.binary.Path(),
-				Current: g.number == p.gen, GivenUp: g.burned, Kept: control.KeptNo,
+				Current: g.number == p.gen, GivenUp: g.givenUp(), Kept: control.KeptNo,
+				Outcome: g.outcome, Why: g.why, Decided: g.decided, CopyOf: g.of,
 			}
-			if g.kept != "" {
+			switch {
+			case g.script:
+				info.Kept = control.KeptDirectory
+			case g.kept != "":
 				info.Kept = control.KeptBinary
 			}
-			for _, s := range p.seats {
+			if b := g.build; b != nil {
+				info.Digest, info.Revision, info.FileTime = b.Digest, b.Revision, b.Time
+			}
+			for _, s := range p.slots {
 				if s.cur.some() && s.cur.gen == g.number {
 					info.Workers++
 				}

@@ -1,15 +1,14 @@
 package primary
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/user"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/norestart/norestart/control"
@@ -17,19 +16,9 @@ import (
 	"github.com/norestart/norestart/internal/ipc"
 )
 
-const (
-	// maxGreetings is how many connections of one user whom we know may be in
-	// their greeting at once; further ones wait.
-	maxGreetings = 128
-	// maxStrangers is the same for all users whom we do not know; further ones
-	// are closed.
-	maxStrangers = 16
-)
-
-// accept takes in connections of one socket. Each is a conversation with a
-// goroutine of its own.
-func (p *Primary) accept(ctx context.Context, ln *net.UnixListener, greet func(context.Context, *ipc.Conn, func()) error) {
-	d := newDoor(p.known(), p.ended)
+// accept serves the connections of one socket. Each is a conversation with a
+// goroutine of its own: it ends with requests, and is cut with ctx.
+func (p *Primary) accept(ctx, requests context.Context, ln *net.UnixListener, a *admission, greet func(context.Context, *ipc.Conn) error) {
 	for {
 		c, err := ln.AcceptUnix()
 		switch {
@@ -44,81 +33,29 @@ func (p *Primary) accept(ctx context.Context, ln *net.UnixListener, greet func(c
 			continue
 		}
 		conn := ipc.NewConn(c)
-		known, ok := d.enter(conn)
-		if !ok {
-			_ = conn.Close() // there are too many of its kind
+		leave, err := a.admit(c, conn)
+		if err != nil {
+			refuse(conn, err)
 			continue
 		}
 		p.talks.Go(func() {
-			defer known()
+			defer leave()
 			defer conn.Close()
 			defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-			if err := greet(ctx, conn, known); err != nil {
-				_ = conn.Send(ipc.HelloTimeout, ipc.TypeRefused, ipc.FailureOf(err)) // it may have gone
+			if err := greet(requests, conn); err != nil {
+				_ = conn.Send(ipc.HelloTimeout, ipc.TypeRefused, ipc.FailureOf(err))
 			}
 		})
 	}
 }
 
-// known are the users whose processes have business here: root, the cluster's
-// own, and those of pools.
-func (p *Primary) known() []uint32 {
-	users := []uint32{0, uint32(os.Geteuid())}
-	for _, pool := range p.cfg.Spec.Pools {
-		if pool.RunAs != nil {
-			users = append(users, pool.RunAs.UID)
-		}
+// refuse closes a connection that finds no place. It does not wait, because
+// nothing was sent on it before.
+func refuse(conn *ipc.Conn, why error) {
+	if !errors.Is(why, control.ErrDenied) {
+		_ = conn.Send(ipc.HelloTimeout, ipc.TypeRefused, ipc.FailureOf(why))
 	}
-	return users
-}
-
-// door bounds the greetings of each user, so that nobody who has no business
-// here, or who misbehaves, can keep out those who have.
-type door struct {
-	known     map[uint32]chan struct{}
-	strangers chan struct{}
-	closed    <-chan struct{}
-}
-
-func newDoor(known []uint32, closed <-chan struct{}) door {
-	d := door{make(map[uint32]chan struct{}), make(chan struct{}, maxStrangers), closed}
-	for _, uid := range known {
-		d.known[uid] = make(chan struct{}, maxGreetings)
-	}
-	return d
-}
-
-// enter takes a place; it is given back by the function that it returns.
-func (d door) enter(conn *ipc.Conn) (leave func(), ok bool) {
-	cred, err := conn.Peer()
-	if err != nil {
-		return d.stranger()
-	}
-	places := d.known[cred.Uid]
-	if places == nil {
-		return d.stranger()
-	}
-	leave = sync.OnceFunc(func() { <-places })
-	select { // a free place is given even at the end: whoever asked for it asks how it went
-	case places <- struct{}{}:
-		return leave, true
-	default:
-	}
-	select {
-	case places <- struct{}{}:
-		return leave, true
-	case <-d.closed:
-		return nil, false
-	}
-}
-
-func (d door) stranger() (leave func(), ok bool) {
-	select {
-	case d.strangers <- struct{}{}:
-		return sync.OnceFunc(func() { <-d.strangers }), true
-	default:
-		return nil, false
-	}
+	_ = conn.Close()
 }
 
 // hello reads the first message of a conversation.
@@ -145,20 +82,20 @@ func (p *Primary) welcome(conn *ipc.Conn, sockets bool) error {
 	return conn.Send(ipc.HelloTimeout, ipc.TypeWelcome, ipc.Welcome{Protocol: ipc.Version, Name: p.cfg.Spec.Name, PID: p.cfg.PID, Sockets: sockets})
 }
 
-// errRefused tells nothing: whoever has no secret needs no reason.
+// errRefused gives no reason, which a peer without the secret needs not know.
 var errRefused = &control.Error{Code: control.ErrDenied.Code, Message: "hello refused"}
 
 // known is a worker whose hello was proved.
 type known struct {
-	seat    *seat
+	slot    *slot
 	inc     uint64
 	pool    control.PoolSpec
-	sockets bool // it shall give the pool's sockets back
+	sockets bool // it is to give the pool's sockets back
 }
 
-// greetWorker holds a conversation on worker.sock: a process proves by its
-// secret that the primary started it, and as what.
-func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func()) error {
+// greetWorker holds a conversation on worker.sock: a process proves by its secret
+// that the primary started it, and as what.
+func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn) error {
 	h, err := hello(conn)
 	if err != nil {
 		return err
@@ -174,7 +111,6 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func(
 	if err := p.welcome(conn, k.sockets); err != nil {
 		return nil // it has gone
 	}
-	greeted()
 	switch h.Purpose {
 	case ipc.PurposeControl:
 		return p.hold(ctx, conn, k, h)
@@ -183,59 +119,67 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn, greeted func(
 	case ipc.PurposeTake:
 		p.calls.take(conn, h.Token, h.Incarnation)
 		return nil
-	case ipc.PurposeCustody:
-		return p.custody(ctx, conn, k)
+	case ipc.PurposeBroker:
+		return p.serveBroker(ctx, conn, k)
 	}
 	return fmt.Errorf("%w: purpose %q", control.ErrUsage, h.Purpose)
 }
 
-// known finds the process of a hello: one that has been reaped is refused, even
-// with its secret. One of an earlier primary is taken over.
+// known finds the process of a hello. One that has been reaped is refused, even
+// with its secret; one of an earlier primary is taken over.
 func (l *loop) known(h ipc.Hello, conn *ipc.Conn) (known, error) {
-	for _, p := range l.pools {
-		for _, s := range p.seats {
-			if r := s.runs[h.Incarnation]; r != nil && s.id() == h.Worker && !r.gone {
-				return known{s, h.Incarnation, p.spec, p.wantsSockets(h, r)}, nil
-			}
+	for _, s := range l.slots() {
+		if r := s.processes[h.Incarnation]; r != nil && s.id() == h.Worker && !r.gone {
+			return s.pool.known(s, h, r), nil
 		}
 	}
 	cred, err := conn.Peer()
 	if err != nil || h.Purpose != ipc.PurposeControl {
 		return known{}, errRefused
 	}
-	k, err := l.stray(h, int(cred.Pid))
-	if err == nil {
-		k.sockets = k.seat.pool.wantsSockets(h, k.seat.runs[k.inc])
-	}
-	return k, err
+	return l.unrecorded(h, int(cred.Pid))
 }
 
-// givers is how many survivors are asked for the same sockets: the first may
-// die of it, and hundreds would not find room for them here.
-const givers = 4
+// known is a proved process, with the addresses of its generation.
+func (p *pool) known(s *slot, h ipc.Hello, r *process) known {
+	spec := p.spec
+	spec.Listen = p.listenOf(r.gen)
+	return known{s, h.Incarnation, spec, p.wantsSockets(h, r)}
+}
 
-// wantsSockets tells whether this worker is to give back the pool's sockets. An
-// earlier primary may have been killed while it handed out new ones, so one who
-// has more than came back is asked, too: a socket of the group that stays
+// givers is how many survivors are asked for the same sockets: the first may die
+// of it, and hundreds would not find room here. With two generations in a reload,
+// and one survivor that has more sockets, they are maxGivers.
+const (
+	givers    = 4
+	maxGivers = 2*givers + 1
+)
+
+// wantsSockets reports whether this worker is to give back the pool's sockets. An
+// earlier primary may have been killed while it handed out new ones, so a worker
+// with more than came back is asked, too: a socket of the group that stays
 // unknown would get connections that nobody accepts.
-func (p *pool) wantsSockets(h ipc.Hello, r *run) bool {
-	g := p.gathering
-	if g == nil || len(p.spec.Listen) == 0 || h.Purpose != ipc.PurposeControl || h.Draining || h.Closed {
+func (p *pool) wantsSockets(h ipc.Hello, r *process) bool {
+	if len(p.keeps) > 0 {
+		return p.wantsKept(h)
+	}
+	g, addrs := p.adoption, p.listenOf(r.gen)
+	if g == nil || len(addrs) == 0 || h.Purpose != ipc.PurposeControl || h.Draining || h.Closed {
 		return false
 	}
-	t, groups := &g.tally, p.groups
-	if r.former {
-		t, groups = &g.formerTally, g.former.groups
-	}
-	if h.Kept <= t.most && (len(groups) > 0 || t.asked >= givers) {
+	t, back := g.tallies[r.gen], p.sockets(addrs)
+	if h.Kept <= max(t.most, back) && (back > 0 || t.asked >= givers) {
 		return false
 	}
-	t.asked, t.most = t.asked+1, max(t.most, h.Kept)
+	if g.tallies == nil {
+		g.tallies = make(map[int]tally)
+	}
+	g.tallies[r.gen] = tally{t.asked + 1, max(t.most, h.Kept)}
 	return true
 }
 
-// allow is the right of a pool's workers. A pool without control speaks in its
-// own name, whatever user it claims.
+// allow checks the right of a pool's workers. A pool without control speaks in
+// its own name, whatever user it claims.
 func (k known) allow(r *ipc.Request) error {
 	if k.pool.Grant == control.GrantControl {
 		if r.User == "" {
@@ -252,7 +196,7 @@ func (k known) allow(r *ipc.Request) error {
 
 // greetLocal holds a conversation on ctl.sock, whose mode lets in only root and
 // the cluster's own user.
-func (p *Primary) greetLocal(ctx context.Context, conn *ipc.Conn, greeted func()) error {
+func (p *Primary) greetLocal(ctx context.Context, conn *ipc.Conn) error {
 	if _, err := hello(conn); err != nil {
 		return err
 	}
@@ -264,18 +208,17 @@ func (p *Primary) greetLocal(ctx context.Context, conn *ipc.Conn, greeted func()
 	if err := p.welcome(conn, false); err != nil {
 		return nil // it has gone
 	}
-	greeted()
 	m, err := conn.Receive(ipc.HelloTimeout)
 	if err != nil {
-		return nil // it changed its mind
+		return nil // the caller hung up
 	}
 	if m.Type == ipc.TypeAttach {
-		return p.attach(ctx, conn, m, who)
+		return p.attach(ctx, conn, m, p.cfg.Spec.Admin, func(ipc.Attach) string { return who })
 	}
-	return p.carryOut(ctx, conn, m, p.server, func(r *ipc.Request) error { r.User = who; return nil })
+	return p.carryOut(ctx, conn, m, 0, func(r *ipc.Request) error { r.User = who; return nil })
 }
 
-// localUser names a local caller by what the kernel says of it.
+// localUser names a local caller as the kernel knows it.
 func localUser(conn *ipc.Conn) (string, error) {
 	cred, err := conn.Peer()
 	if err != nil {
@@ -295,13 +238,15 @@ func localUser(conn *ipc.Conn) (string, error) {
 func (p *Primary) answer(ctx context.Context, conn *ipc.Conn, k known) error {
 	m, err := conn.Receive(ipc.HelloTimeout)
 	if err != nil {
-		return nil // it changed its mind
+		return nil // the peer hung up
 	}
-	server := p.server.With(func(user string) control.Control { return as{p, user, k.inc} })
-	return p.carryOut(ctx, conn, m, server, k.allow)
+	if m.Type == ipc.TypeAttach && k.pool.Grant == control.GrantControl {
+		return p.attach(ctx, conn, m, p.cfg.Spec.Agent, func(a ipc.Attach) string { return a.User })
+	}
+	return p.carryOut(ctx, conn, m, k.inc, k.allow)
 }
 
-func (p *Primary) carryOut(ctx context.Context, conn *ipc.Conn, m ipc.Message, server *ipc.Server, allow func(*ipc.Request) error) error {
+func (p *Primary) carryOut(ctx context.Context, conn *ipc.Conn, m ipc.Message, worker uint64, allow func(*ipc.Request) error) error {
 	var r ipc.Request
 	if m.Type != ipc.TypeRequest {
 		return fmt.Errorf("%w: %s where a request belongs", control.ErrUsage, m.Type)
@@ -309,14 +254,16 @@ func (p *Primary) carryOut(ctx context.Context, conn *ipc.Conn, m ipc.Message, s
 	if err := m.Decode(&r); err != nil {
 		return err
 	}
-	_ = server.Answer(ctx, conn, r, allow) // the peer has gone: nobody to tell
-	p.post((*loop).stir)
+	server := ipc.Server{As: func(user string) control.Control { return caller{p, user, worker} }}
+	_ = server.Answer(ctx, conn, r, allow)
+	p.post((*loop).putOffTrim)
 	return nil
 }
 
-// attach hands the conversation of a local caller to a shell worker, which
-// runs the application's own commands. From then on the primary has no part in it.
-func (p *Primary) attach(ctx context.Context, conn *ipc.Conn, m ipc.Message, who string) error {
+// attach hands the conversation of a caller to a worker of a built-in pool, which
+// runs commands: those of the application, or of a file. From then on the primary
+// has no part in it.
+func (p *Primary) attach(ctx context.Context, conn *ipc.Conn, m ipc.Message, pool string, who func(ipc.Attach) string) error {
 	var a ipc.Attach
 	if err := m.Decode(&a); err != nil {
 		return err
@@ -326,15 +273,15 @@ func (p *Primary) attach(ctx context.Context, conn *ipc.Conn, m ipc.Message, who
 		return err
 	}
 	_, err = ask(ctx, p, func(l *loop) (struct{}, error) {
-		c := l.shell()
+		c := l.server(pool)
 		if c == nil {
-			return struct{}{}, &control.Error{Code: control.ErrUnavailable.Code, Message: "no shell worker runs: only the built-in commands are there", Hint: "status"}
+			return struct{}{}, &control.Error{Code: control.ErrUnavailable.Code, Message: fmt.Sprintf("no %s worker runs: only the built-in commands are there", cmp.Or(pool, "shell")), Hint: "status"}
 		}
 		fd, err := inherit.RawFD(f)
 		if err != nil {
 			return struct{}{}, err
 		}
-		if !c.pass(outgoing{kind: ipc.TypeSession, body: ipc.Session{User: who, Args: a.Args}, fds: []int{fd}, free: f.Close}) {
+		if !c.pass(outgoing{kind: ipc.TypeSession, body: ipc.Session{User: who(a), Args: a.Args}, fds: []int{fd}, free: f.Close}) {
 			return struct{}{}, control.ErrUnavailable
 		}
 		return struct{}{}, nil
@@ -345,14 +292,14 @@ func (p *Primary) attach(ctx context.Context, conn *ipc.Conn, m ipc.Message, who
 	return nil
 }
 
-// shell is the conversation of the worker that serves the admin port.
-func (l *loop) shell() *conversation {
-	p, err := l.pool(l.cfg.Spec.Admin)
+// server is the conversation of a worker that serves in a pool; nil: there is none.
+func (l *loop) server(pool string) *conversation {
+	p, err := l.pool(pool)
 	if err != nil {
 		return nil
 	}
-	for _, s := range p.seats {
-		if r := s.runs[s.cur.inc]; s.serving(s.cur) && r.conv != nil {
+	for _, s := range p.slots {
+		if r := s.processes[s.cur.inc]; s.serving(s.cur) && r.conv != nil {
 			return r.conv
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/inherit"
@@ -55,61 +54,9 @@ func TestHelloRefused(t *testing.T) {
 	}
 }
 
-// TestDoor: users who have no business here take each other's places, not those
-// of the users of pools.
-func TestDoor(t *testing.T) {
-	closed := make(chan struct{})
-	close(closed)
-	ours, theirs := pair(t)
-	defer ours.Close()
-	defer theirs.Close()
-	for name, test := range map[string]struct {
-		door door
-		want int
-	}{
-		"strangers": {newDoor(nil, closed), maxStrangers},
-		"of a pool": {newDoor([]uint32{uint32(os.Geteuid())}, closed), maxGreetings},
-	} {
-		for range maxStrangers {
-			if test.want == maxGreetings {
-				if _, ok := test.door.stranger(); !ok {
-					t.Errorf("%s: no place for a stranger", name)
-				}
-			}
-		}
-		n := 0
-		for {
-			if _, ok := test.door.enter(ours); !ok {
-				break
-			}
-			n++
-		}
-		if n != test.want {
-			t.Errorf("%s: %d places, want %d", name, n, test.want)
-		}
-	}
-}
-
-// pair are the two ends of a connection within this process.
-func pair(t *testing.T) (a, b *ipc.Conn) {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]*ipc.Conn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "end")
-		c, err := net.FileConn(f)
-		must(t, errors.Join(err, f.Close()))
-		ends[i] = ipc.NewConn(c.(*net.UnixConn))
-	}
-	return ends[0], ends[1]
-}
-
 // TestHelloFromElsewhere: the right secret in the wrong process.
 func TestHelloFromElsewhere(t *testing.T) {
-	c := start(t, quick("web", 1))
+	c := start(t, hasty("web", 1))
 	c.mu.Lock()
 	c.stranger = 2
 	c.mu.Unlock()
@@ -142,9 +89,9 @@ func TestFirstMessage(t *testing.T) {
 			must(t, conn.Send(soon, test.kind, test.body))
 			m, err := conn.Receive(soon)
 			must(t, err)
-			var f ipc.Failure
+			var f control.Error
 			must(t, m.Decode(&f))
-			if m.Type != ipc.TypeRefused || !errors.Is(f.Err(), test.want) {
+			if m.Type != ipc.TypeRefused || !errors.Is(error(&f), test.want) {
 				t.Errorf("%s %+v, want %v", m.Type, f, test.want)
 			}
 		})
@@ -161,13 +108,13 @@ func TestGrants(t *testing.T) {
 		do         func(*ipc.Client) error
 		want       error
 	}{
-		{"plain", "status", func(k *ipc.Client) error { _, err := k.Status(ctx); return err }, control.ErrDenied},
+		{"plain", "status", func(k *ipc.Client) error { _, err := control.Get(ctx, k, control.StatusQuery{}); return err }, control.ErrDenied},
 		{"plain", "reload itself", func(k *ipc.Client) error { return reloads(ctx, k, "plain") }, control.ErrDenied},
-		{"reloader", "status", func(k *ipc.Client) error { _, err := k.Status(ctx); return err }, nil},
+		{"reloader", "status", func(k *ipc.Client) error { _, err := control.Get(ctx, k, control.StatusQuery{}); return err }, nil},
 		{"reloader", "reload another", func(k *ipc.Client) error { return reloads(ctx, k, "plain") }, control.ErrDenied},
 		{"reloader", "reload all", func(k *ipc.Client) error { return reloads(ctx, k) }, control.ErrDenied},
-		{"reloader", "stop", func(k *ipc.Client) error { _, err := k.Stop(ctx, control.StopRequest{}); return err }, control.ErrDenied},
-		{"chief", "spec", func(k *ipc.Client) error { _, err := k.Spec(ctx); return err }, nil},
+		{"reloader", "stop", func(k *ipc.Client) error { _, err := k.Do(ctx, control.StopRequest{}, nil); return err }, control.ErrDenied},
+		{"chief", "spec", func(k *ipc.Client) error { _, err := control.Get(ctx, k, control.SpecQuery{}); return err }, nil},
 	}
 	for _, test := range tests {
 		if err := test.do(c.last(test.pool + "/0").client("root")); !errors.Is(err, test.want) {
@@ -176,7 +123,7 @@ func TestGrants(t *testing.T) {
 	}
 	owner := func(pool string) string {
 		t.Helper()
-		j, err := c.last(pool+"/0").client("viola").Reload(ctx, control.ReloadRequest{Pools: []string{"reloader"}})
+		j, err := c.last(pool+"/0").client("viola").Do(ctx, control.ReloadRequest{Pools: []string{"reloader"}}, nil)
 		must(t, err)
 		j, _ = c.follow(j, nil)
 		return j.Owner
@@ -187,38 +134,39 @@ func TestGrants(t *testing.T) {
 }
 
 func reloads(ctx context.Context, k *ipc.Client, pools ...string) error {
-	_, err := k.Reload(ctx, control.ReloadRequest{Pools: pools})
+	_, err := k.Do(ctx, control.ReloadRequest{Pools: pools}, nil)
 	return err
 }
 
 // TestCall: one that is silent costs its own answer and no other.
 func TestCall(t *testing.T) {
-	c := newCluster(t, quick("web", 3))
+	c := newCluster(t, hasty("web", 3))
 	c.act(on("web/1", (*actor).deaf))
 	c.run()
 	c.await("cluster.ready", "")
-	ask := func(timeout time.Duration) map[string]string {
-		got := map[string]string{}
-		must(t, c.ctl.Call(c.context(), control.CallRequest{Pool: "web", Handler: "name", Timeout: timeout}, func(r control.CallReply) error {
-			got[r.Worker] = string(r.Data) + r.Error
-			return nil
-		}))
-		return got
+	got := map[string]string{}
+	err := control.Watch(c.context(), c.ctl, control.CallRequest{Pool: "web", Handler: "name", Timeout: time.Hour}, func(r control.CallReply) error {
+		if got[r.Worker] = string(r.Data) + r.Error; len(got) == 2 {
+			return errFound
+		}
+		return nil
+	})
+	if d := cmp.Diff(map[string]string{"web/0": "web/0", "web/2": "web/2"}, got); err != errFound || d != "" {
+		t.Errorf("%v, replies while one is awaited (-want +got):\n%s", err, d)
 	}
-	before := time.Now()
-	want := map[string]string{"web/0": "web/0", "web/1": "no answer within 300ms", "web/2": "web/2"}
-	if d := cmp.Diff(want, ask(300*time.Millisecond)); d != "" {
-		t.Errorf("replies (-want +got):\n%s", d)
+	must(t, control.Watch(c.context(), c.ctl, control.CallRequest{Pool: "web", Handler: "name", Timeout: 50 * time.Millisecond}, func(r control.CallReply) error {
+		got[r.Worker] = r.Error
+		return nil
+	}))
+	if d := cmp.Diff("no answer within 50ms", got["web/1"]); d != "" {
+		t.Errorf("the silent one (-want +got):\n%s", d)
 	}
-	if d := time.Since(before); d > 3*time.Second {
-		t.Errorf("the call took %v", d)
-	}
-	err := c.ctl.Call(c.context(), control.CallRequest{Pool: "wob"}, nil)
+	err = control.Watch(c.context(), c.ctl, control.CallRequest{Pool: "wob"}, nil)
 	if !errors.Is(err, control.ErrNoPool) {
 		t.Errorf("a call to no pool: %v", err)
 	}
 	ctx, cancel := context.WithCancel(c.context())
-	err = c.ctl.Call(ctx, control.CallRequest{Pool: "web", Timeout: time.Hour}, func(control.CallReply) error { cancel(); return nil })
+	err = control.Watch(ctx, c.ctl, control.CallRequest{Pool: "web", Timeout: time.Hour}, func(control.CallReply) error { cancel(); return nil })
 	if err != context.Canceled {
 		t.Errorf("a cancelled call: %v", err)
 	}
@@ -242,7 +190,7 @@ func TestTokensAreForOne(t *testing.T) {
 
 // TestAttach: a local caller's conversation goes to the shell worker.
 func TestAttach(t *testing.T) {
-	shell := quick("shell", 1)
+	shell := hasty("shell", 1)
 	shell.BuiltIn = true
 	c := newCluster(t, quick("web", 1), shell)
 	c.cfg.Spec.Admin = "shell"
@@ -272,9 +220,9 @@ func TestAttachWithoutShell(t *testing.T) {
 		conn := c.attach("foo")
 		m, err := conn.Receive(soon)
 		must(t, err)
-		var f ipc.Failure
+		var f control.Error
 		must(t, m.Decode(&f))
-		if m.Type != ipc.TypeRefused || !errors.Is(f.Err(), control.ErrUnavailable) {
+		if m.Type != ipc.TypeRefused || !errors.Is(error(&f), control.ErrUnavailable) {
 			t.Errorf("%s %+v", m.Type, f)
 		}
 		must(t, conn.Close())

@@ -16,11 +16,12 @@ import (
 func TestHeal(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	l := &loop{
-		cfg: Config{State: dir, Console: func(string) {}}, saver: &saver{path: filepath.Join(dir, recordFile), sick: true}, counter: &counter{},
-		news: newJournal(1, keptEvents, keptBytes, func(control.Event) int { return 1 }),
+		spawn: &spawner{},
+		cfg:   Config{State: dir, Console: func(string) {}}, saver: &saver{path: filepath.Join(dir, recordFile), sick: true}, counter: &counter{},
+		news: newEventLog(1, keptEvents, keptBytes, func(control.Event) int { return 1 }),
 		post: func(event) bool { return true },
 	}
-	defer l.rest.end()
+	defer l.trimmer.Stop()
 	now := time.Now()
 	attempts := 0
 	for range int(6 * time.Minute / tickEvery) {
@@ -39,7 +40,7 @@ func TestHeal(t *testing.T) {
 	var kinds []string
 	happened, _, _ := l.news.read(0)
 	for _, e := range happened {
-		kinds = append(kinds, e.Kind)
+		kinds = append(kinds, string(e.Kind))
 	}
 	if d := cmp.Diff([]string{"cluster.trouble", "cluster.mended"}, kinds); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -15,6 +15,7 @@ import (
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/internal/launch"
 	"github.com/norestart/norestart/internal/proc"
 )
 
@@ -28,17 +29,20 @@ const BackVariable = "NORESTART_BACK"
 // image is everything of a primary that goes over its exec: the record, and
 // what only descriptors and memory hold.
 type image struct {
-	Record              record                 `cbor:"record"`
-	Lock                int                    `cbor:"lock"`
-	Workers             int                    `cbor:"workers"` // worker.sock
-	Ctl                 int                    `cbor:"ctl"`     // ctl.sock
-	Old                 int                    `cbor:"old"`     // the binary that wrote it, for the way back
-	Counter             counterImage           `cbor:"counter"`
-	Sockets             map[string][][]int     `cbor:"sockets"` // by pool, listener and slot
-	Names               map[string][]string    `cbor:"names"`   // of the listeners, by pool
-	Pins                map[string]map[int]int `cbor:"pins"`    // by pool and generation
-	Outputs             map[uint64]outputImage `cbor:"outputs"` // by incarnation
-	Epoch               uint64                 `cbor:"epoch"`
+	Record              record                        `cbor:"record"`
+	Lock                int                           `cbor:"lock"`
+	Workers             int                           `cbor:"workers"`          // worker.sock
+	Ctl                 int                           `cbor:"ctl"`              // ctl.sock
+	Notify              int                           `cbor:"notify,omitempty"` // notify.sock; 0: there is none
+	Old                 int                           `cbor:"old"`              // the binary that wrote it, for the way back
+	Counter             counterImage                  `cbor:"counter"`
+	Sockets             map[string][][]int            `cbor:"sockets"`              // by pool, listener and slot
+	Names               map[string][]string           `cbor:"names"`                // of the listeners, by pool
+	Addrs               map[string][]string           `cbor:"addrs"`                // of the listeners, by pool
+	Pins                map[string]map[int]int        `cbor:"pins"`                 // by pool and generation
+	Outputs             map[uint64]outputImage        `cbor:"outputs"`              // by incarnation
+	Supervised          map[string][]supervisionImage `cbor:"supervised,omitempty"` // by pool
+	Epoch               uint64                        `cbor:"epoch"`
 	NextLine, NextEvent uint64
 	Lines               []control.LogLine `cbor:"lines"`
 	Events              []control.Event   `cbor:"events"`
@@ -56,26 +60,31 @@ type outputImage struct {
 	Partial []byte   `cbor:"partial,omitempty"`
 	Cut     bool     `cbor:"cut,omitempty"`
 	Tail    []string `cbor:"tail,omitempty"`
+	Cause   cause    `cbor:"cause,omitzero"`
+	Found   bool     `cbor:"found,omitempty"` // the line by which it says that it is ready
 }
 
 func (l *loop) image(outputs map[uint64]*output) (image, error) {
 	im := image{
 		Record: l.record(), Lock: l.cfg.held.lock, Workers: l.cfg.held.workers, Ctl: l.cfg.held.ctl,
-		Sockets: make(map[string][][]int), Pins: make(map[string]map[int]int), Outputs: make(map[uint64]outputImage),
-		Epoch: l.log.epoch, Names: make(map[string][]string), Counter: counterImage{l.counter.last, l.counter.reserved},
+		Sockets: make(map[string][][]int), Pins: make(map[string]map[int]int), Outputs: make(map[uint64]outputImage), Supervised: make(map[string][]supervisionImage),
+		Epoch: l.log.epoch, Names: make(map[string][]string), Addrs: make(map[string][]string), Counter: counterImage{l.counter.last, l.counter.reserved},
 	}
 	im.Lines, _, im.NextLine = l.log.read(1)
 	im.Events, _, im.NextEvent = l.news.read(1)
 	for _, p := range l.pools {
-		for _, g := range p.groups {
-			im.Sockets[p.spec.Name] = append(im.Sockets[p.spec.Name], g.FDs())
+		name := p.spec.Name
+		for _, o := range p.open {
+			im.Sockets[name] = append(im.Sockets[name], o.group.FDs())
+			im.Addrs[name] = append(im.Addrs[name], o.addr)
+			im.Names[name] = append(im.Names[name], p.nameFor(p.gen, o))
 		}
-		im.Names[p.spec.Name] = p.names
 		pins := make(map[int]int)
 		for _, g := range p.generations {
 			pins[g.number] = g.binary.FD()
 		}
 		im.Pins[p.spec.Name] = pins
+		im.Supervised[name] = p.supervisionImages()
 	}
 	for inc, o := range outputs {
 		oi, err := o.image()
@@ -84,18 +93,24 @@ func (l *loop) image(outputs map[uint64]*output) (image, error) {
 		}
 		im.Outputs[inc] = oi
 	}
+	var err error
+	if im.Notify, err = l.hearing.fd(); err != nil {
+		return im, err
+	}
 	im.Record.Ended = nil
 	for _, j := range l.jobs {
 		if j.State != control.JobRunning {
-			im.Record.Ended = append(im.Record.Ended, jobRecord{Job: j.value(), Events: j.events})
+			im.Record.Ended = append(im.Record.Ended, jobRecord{Job: j.value(), Events: j.events()})
 		}
 	}
 	return im, nil
 }
 
-// descriptors are all that go over the exec.
 func (im image) descriptors() []int {
 	fds := []int{im.Lock, im.Workers, im.Ctl, im.Old}
+	if im.Notify > 0 {
+		fds = append(fds, im.Notify)
+	}
 	for _, groups := range im.Sockets {
 		for _, g := range groups {
 			fds = append(fds, g...)
@@ -109,6 +124,11 @@ func (im image) descriptors() []int {
 	for _, o := range im.Outputs {
 		fds = append(fds, o.FD)
 	}
+	for _, all := range im.Supervised {
+		for _, v := range all {
+			fds = append(fds, v.FD)
+		}
+	}
 	return fds
 }
 
@@ -117,18 +137,7 @@ func writeImage(im image) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	fd, err := unix.MemfdCreate("norestart-image", unix.MFD_CLOEXEC)
-	if err != nil {
-		return -1, err
-	}
-	for len(data) > 0 {
-		n, err := unix.Write(fd, data)
-		if err != nil {
-			return -1, errors.Join(err, unix.Close(fd))
-		}
-		data = data[n:]
-	}
-	return fd, nil
+	return launch.Seal("norestart-image", data)
 }
 
 // readImage reads the state of the image before this one and takes over its
@@ -148,8 +157,7 @@ func readImage(fd int) (*image, error) {
 	return &im, inherit.CloseOnExec(im.descriptors())
 }
 
-// readAt reads a memfd from its beginning and leaves it open: the way back
-// needs it, too.
+// readAt reads a memfd from its beginning and leaves it open, for the way back.
 func readAt(fd int) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -169,7 +177,7 @@ func readAt(fd int) ([]byte, error) {
 	return data, nil
 }
 
-// sockets are the two of the run directory, as they came over the exec.
+// listeners are the two sockets of the run directory, as they came over the exec.
 func (im *image) listeners() (workers, ctl *net.UnixListener, err error) {
 	if workers, err = inherit.AdoptUnix(im.Workers); err != nil {
 		return nil, nil, err
@@ -190,27 +198,27 @@ func (im *image) pinned(pool string, g generationRecord) (*proc.Binary, error) {
 	return proc.PinFD(fd, g.Path)
 }
 
-// letGo closes what came over the exec and has no place in the new image: the
-// sockets of listeners and the output of processes that there are no more, the
-// way back.
+// letGo closes what came over the exec and has no place in the new image: sockets
+// of listeners and output of processes that no longer exist, and the way back.
 func (im *image) letGo(cfg Config, l *loop) {
-	used := []int{im.Lock, im.Workers, im.Ctl} // the sockets are closed and used again
+	used := []int{im.Lock, im.Workers, im.Ctl, im.Notify} // closed and used again
 	for _, p := range l.pools {
-		for _, g := range p.groups {
-			used = append(used, g.FDs()...)
+		for _, o := range p.open {
+			used = append(used, o.group.FDs()...)
 		}
 		for _, g := range p.generations {
 			used = append(used, g.binary.FD())
 		}
-		for _, s := range p.seats {
-			for inc := range s.runs {
-				used = append(used, im.Outputs[inc].FD)
-			}
+		for _, v := range p.supervised {
+			used = append(used, v.notify)
 		}
+	}
+	for _, r := range processes(l.slots()) {
+		used = append(used, im.Outputs[r.inc].FD)
 	}
 	for _, fd := range append(im.descriptors(), cfg.Image) {
 		if !slices.Contains(used, fd) {
-			_ = unix.Close(fd) // nothing to be done about it
+			_ = unix.Close(fd)
 			used = append(used, fd)
 		}
 	}
@@ -224,7 +232,7 @@ func (im *image) wayBack(cfg Config, cause error) error {
 	if _, err := inherit.KeepOverExec(append(im.descriptors(), cfg.Image)); err != nil {
 		return err
 	}
-	env := append(slices.Clone(cfg.Env), ImageVariable+"="+strconv.Itoa(cfg.Image), BackVariable+"="+cause.Error())
+	env := nextEnv(cfg.Env, ImageVariable+"="+strconv.Itoa(cfg.Image), BackVariable+"="+cause.Error())
 	if err := os.Chdir(cfg.Dir); err != nil {
 		return err
 	}

@@ -11,17 +11,17 @@ import (
 	"github.com/norestart/norestart/internal/ipc"
 )
 
-// job is long work in progress. Its work is level-triggered like everything
-// else in the loop: it looks at the slots after each event and does the next
-// thing.
+// job is long work in progress. It is level-triggered like all else in the loop:
+// after each event it looks at the slots and does the next thing.
 type job struct {
 	control.Job
 	work      work
-	events    []control.JobEvent
-	news      chan struct{} // closed at the next event
+	story     *story
+	seq       int // of the last event
 	cancelled bool
-	asker     *asker             // nil: whoever asked is none of those who are replaced
+	caller    *callingWorker     // nil: no worker that is to be replaced asked for it
 	drained   []*control.Drained // by pool
+	summary   []control.JobEvent // told at its end
 }
 
 // work is what a kind of job does.
@@ -33,8 +33,9 @@ type work interface {
 
 const (
 	keptJobs      = 20
-	maxRunning    = 64   // at once: those that take no pool are bounded by nothing else
-	keptJobEvents = 4096 // reload of 512 workers with an event or two each
+	maxRunning    = 64        // at once; bounds those that take no pool
+	keptJobEvents = 4096      // a reload of 512 workers has one or two each
+	keptOutput    = 128 << 10 // bytes of its errands; all of it is in the log
 )
 
 // begin starts a job for pools, each of which may have one at a time.
@@ -51,7 +52,7 @@ func (l *loop) begin(kind, what, owner string, pools []*pool, w work) (*job, err
 		return nil, busy(r[0].Job)
 	}
 	l.lastJob++
-	j := &job{work: w, news: make(chan struct{})}
+	j := &job{work: w, story: newStory()}
 	j.Job = control.Job{ID: strconv.Itoa(l.lastJob), Kind: kind, What: what, Owner: owner, Since: time.Now(), State: control.JobRunning}
 	for _, p := range pools {
 		p.job = j
@@ -59,18 +60,19 @@ func (l *loop) begin(kind, what, owner string, pools []*pool, w work) (*job, err
 	}
 	l.jobs = append(l.jobs, j)
 	l.forgetJobs()
-	l.tell(control.Event{Kind: "job.started", Job: j.ID, User: owner, Text: fmt.Sprintf("job %s: %s", j.ID, j.title())})
+	l.tell(control.Event{Kind: control.EventJobStarted, Job: j.ID, User: owner, Text: fmt.Sprintf("job %s: %s", j.ID, j.title())})
 	return j, nil
 }
 
 func (j *job) title() string { return strings.TrimSpace(j.Kind + " " + j.What) }
 
-// busy names what runs, by whom, since when.
+// busy names the running job, its owner and its age.
 func busy(j control.Job) error {
 	return &control.Error{
 		Code:    control.ErrBusy.Code,
-		Message: fmt.Sprintf("%s by %s runs since %v (job %s)", strings.TrimSpace(j.Kind+" "+j.What), j.Owner, time.Since(j.Since).Round(time.Second), j.ID),
+		Message: fmt.Sprintf("%s by %s has been running for %v (job %s)", strings.TrimSpace(j.Kind+" "+j.What), j.Owner, time.Since(j.Since).Round(time.Second), j.ID),
 		Hint:    "job follow " + j.ID,
+		Job:     j.ID,
 	}
 }
 
@@ -97,42 +99,35 @@ func (l *loop) forgetJobs() {
 }
 
 func (l *loop) job(id string) (*job, error) {
-	if j := findJob(l.jobs, id); j != nil {
-		return j, nil
-	}
-	return nil, noJob(id)
-}
-
-func findJob(all []*job, id string) *job {
-	for _, j := range all {
+	for _, j := range l.jobs {
 		if j.ID == id {
-			return j
+			return j, nil
 		}
 	}
-	return nil
+	return nil, &control.Error{Code: control.ErrNoJob.Code, Message: fmt.Sprintf("no job %q", id), Hint: control.ErrNoJob.Hint}
 }
 
-func noJob(id string) error {
-	return &control.Error{Code: control.ErrNoJob.Code, Message: fmt.Sprintf("no job %q", id), Hint: control.ErrNoJob.Hint}
-}
-
-// step tells those who follow the job of one step of it.
 func (j *job) step(e control.JobEvent) {
-	e.Seq = len(j.events) + 1
-	if len(j.events) < keptJobEvents {
-		j.events = append(j.events, e)
-	}
-	close(j.news)
-	j.news = make(chan struct{})
+	j.seq++
+	e.Seq = j.seq
+	j.story.add(func(control.Cursor) control.JobEvent { return e })
 }
 
-// note is a step that only explains.
+func (j *job) events() []control.JobEvent {
+	all, _, _ := j.story.read(1)
+	return all
+}
+
+// lasting are the events for the record: not what errands wrote.
+func (j *job) lasting() []control.JobEvent {
+	return slices.DeleteFunc(j.events(), func(e control.JobEvent) bool { return e.Event == control.StepOutput })
+}
+
 func (j *job) note(format string, args ...any) {
-	j.step(control.JobEvent{Event: "note", OK: true, Text: fmt.Sprintf(format, args...)})
+	j.step(control.JobEvent{Event: control.StepNote, OK: true, Text: fmt.Sprintf(format, args...)})
 }
 
-// drained takes in what became of the connections of a worker, for the job that
-// ended it.
+// drained adds up the connections of a worker, for the job that ended it.
 func (l *loop) drained(p *pool, d ipc.Drained) {
 	j := p.job
 	if j == nil {
@@ -150,14 +145,13 @@ func (l *loop) drained(p *pool, d ipc.Drained) {
 	sum.Cut += max(0, d.Cut)
 }
 
-// tellDrained is a line for each pool that had connections.
 func (j *job) tellDrained() {
 	for _, d := range j.drained {
 		if d.Moved+d.Finished+d.Told+d.Cut == 0 {
 			continue
 		}
 		j.step(control.JobEvent{
-			Event: "drained", OK: true, Drained: d,
+			Event: control.StepDrained, OK: true, Drained: d,
 			Text: fmt.Sprintf("%s: %d connections moved, %d finished, %d told, %d cut", d.Pool, d.Moved, d.Finished, d.Told, d.Cut),
 		})
 	}
@@ -169,6 +163,12 @@ func (l *loop) finish(j *job, state control.JobState, cause string) {
 		return
 	}
 	j.tellDrained()
+	for _, e := range j.summary {
+		j.step(e)
+	}
+	if w := j.cycles(); w != nil {
+		w.errands.drop()
+	}
 	j.State, j.Error, j.Ended = state, cause, time.Now()
 	for _, p := range l.pools {
 		if p.job == j {
@@ -179,10 +179,9 @@ func (l *loop) finish(j *job, state control.JobState, cause string) {
 	if cause != "" {
 		text += ": " + strings.TrimPrefix(cause, "cancelled: ")
 	}
-	l.tell(control.Event{Kind: "job.ended", Job: j.ID, Text: text})
-	l.persist(false) // before anybody learns it: the next primary must not do it again
-	close(j.news)
-	j.news = make(chan struct{})
+	l.tell(control.Event{Kind: control.EventJobEnded, Job: j.ID, Text: text})
+	l.persist(false) // before anybody learns of it: the next primary must not do it again
+	j.story.end(j.value())
 }
 
 // wake makes the loop look again after d: something depends on time alone.
@@ -191,8 +190,8 @@ func (l *loop) wake(d time.Duration) {
 	time.AfterFunc(d, func() { post(func(*loop) {}) })
 }
 
-// failureOf is how the process of a slot ended, for the one who waits for it.
-func (s *seat) failureOf(inc uint64) control.Exit {
+// failureOf is how the process of a slot ended.
+func (s *slot) failureOf(inc uint64) control.Exit {
 	for _, e := range s.exits {
 		if e.Incarnation == inc {
 			return e

@@ -1,6 +1,7 @@
 package primary
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,29 +14,38 @@ import (
 	"github.com/norestart/norestart/internal/proc"
 )
 
-// started takes in that a process runs.
-func (l *loop) started(s *seat, inc uint64, p proc.Process, out *output) {
-	r := s.runs[inc]
-	r.process, r.out = p, out
-	l.report(s, inc, "worker.started", fmt.Sprintf("started: pid %d, generation %d", p.PID(), r.number))
+// started notes that a process runs.
+func (l *loop) started(s *slot, inc uint64, p proc.Process, out *output) {
+	r := s.processes[inc]
+	r.handle, r.out = p, out
+	l.report(s, inc, control.EventWorkerStarted, fmt.Sprintf("started: pid %d, generation %d", p.PID(), r.gen))
 	if r.pending != 0 {
-		_ = p.Signal(r.pending) // it has gone: its exit tells
+		_ = p.Signal(r.pending)
 	}
 	if r.conv != nil && r.peer != p.PID() {
 		l.impostor(s, r)
 	}
+	l.atGate(r)
+	l.passState(s)
+	l.saidEarly()
 	if r.early {
 		l.becameReady(s, inc)
 	}
+	l.readyByTime(s, r)
+	l.readyByDial(s, r)
 }
 
-// spawnFailed takes in that a process could not be started at all.
-func (l *loop) spawnFailed(s *seat, inc uint64, err error) {
-	l.fail(s, inc, control.Exit{Time: time.Now(), Generation: s.runs[inc].number, Incarnation: inc, Code: -1, Reason: "could not be started: " + err.Error()})
+// spawnFailed notes that a process could not be started at all.
+func (l *loop) spawnFailed(s *slot, inc uint64, err error) {
+	e := control.Exit{Time: time.Now(), Generation: s.processes[inc].gen, Incarnation: inc, Code: -1, Reason: "could not be started: " + err.Error()}
+	l.fail(s, inc, e)
 	l.step(s, input{kind: hSpawnFailed, inc: inc, passing: passes(err)})
+	if s.hold == control.Dead {
+		s.pool.gaveUp(e.Generation, s.id()+" "+e.Reason)
+	}
 }
 
-// passes tells whether the machine, not the program, is why a start failed.
+// passes reports whether a start failed because of the machine, not the program.
 func passes(err error) bool {
 	for _, e := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ETXTBSY} {
 		if errors.Is(err, e) {
@@ -45,19 +55,24 @@ func passes(err error) bool {
 	return false
 }
 
-// exited takes in that a process has been reaped.
-func (l *loop) exited(s *seat, inc uint64, e proc.Exit, lines []string) {
-	r := s.runs[inc]
-	if g := s.pool.gathering; g != nil {
+// exited handles a process that has been reaped; why is the line of its output
+// that says why, lines are its last ones.
+func (l *loop) exited(s *slot, inc uint64, e proc.Exit, why func() string, lines []string) {
+	r := s.processes[inc]
+	if g := s.pool.adoption; g != nil {
 		r.gone = true
-		g.deferred = append(g.deferred, func(l *loop) { l.exited(s, inc, e, lines) })
+		g.deferred = append(g.deferred, func(l *loop) { l.exited(s, inc, e, why, lines) })
 		return
 	}
+	if s.pool.spec.MaxSurge < 0 && l.leavesSome(s, r, func(l *loop) { l.exited(s, inc, e, why, lines) }) {
+		return
+	}
+	defer l.endLeft(s, r.leave(), nil)
 	if r.conv != nil {
 		r.conv.close()
 	}
 	exit := control.Exit{
-		Time: e.At, PID: r.pid(), Generation: r.number, Incarnation: inc,
+		Time: e.At, PID: r.pid(), Generation: r.gen, Incarnation: inc,
 		Code: e.Code, Uptime: e.At.Sub(r.since), Reason: r.reason, Lines: slices.Clone(lines),
 	}
 	if e.Signal != 0 {
@@ -65,29 +80,55 @@ func (l *loop) exited(s *seat, inc uint64, e proc.Exit, lines []string) {
 	}
 	exit.Unknown = e.Unknown
 	wanted := s.endedByUs(inc)
+	orphaned := r.orphaned && e.Signal == 0 && !wanted
+	if orphaned && exit.Reason == "" {
+		exit.Reason = "it had no primary"
+	}
+	if exit.Asked = wanted; !wanted {
+		exit.Cause = why()
+	}
 	l.fail(s, inc, exit)
-	l.step(s, input{kind: hExit, inc: inc, clean: exit.Code == 0})
+	l.step(s, input{kind: hExit, inc: inc, clean: (exit.Code == 0 || l.presumed(s, exit)) && !orphaned, passing: orphaned, why: cmp.Or(exit.Cause, exit.Reason)})
+	l.passState(s)
+	if s.hold == control.Dead && !wanted && !orphaned && exit.Code != 0 {
+		s.pool.gaveUp(exit.Generation, s.id()+" "+exitText(exit))
+	}
 	if !wanted && s.hold != control.Done {
 		s.pool.failure = s.id() + " " + exitText(exit)
 	}
 }
 
-// endedByUs tells whether the process was asked to go.
-func (s *seat) endedByUs(inc uint64) bool {
+// presumed reports whether a process counts as one that has done its work although
+// nobody saw how it ended: to run what is run once a second time, or to call for a
+// person, would be worse. A pool that waits for it must not be wrong.
+func (l *loop) presumed(s *slot, e control.Exit) bool {
+	waits := func(p *pool) bool { return slices.Contains(p.spec.DependsOn, s.pool.spec.Name) && !p.begun() }
+	return e.Unknown && s.pool.spec.Policy == control.Never && !slices.ContainsFunc(l.pools, waits)
+}
+
+// endedByUs reports whether the process was asked to go.
+func (s *slot) endedByUs(inc uint64) bool {
 	p, _ := s.find(inc)
 	return p.ending == told || p.ending == termed
 }
 
-// fail keeps how a process ended and forgets its run.
-func (l *loop) fail(s *seat, inc uint64, e control.Exit) {
-	l.report(s, inc, "worker.exited", exitText(e))
-	if e.PID == 0 {
+// forced reports whether a process that was asked to go was ended by force.
+// Another program is asked by its stop signal.
+func (s *slot) forced(e control.Exit) bool {
+	asked := e.Signal == unix.SignalName(sigTerm) || e.Signal == unix.SignalName(s.pool.stopSignal())
+	return e.Signal != "" && (!asked || s.pool.protocol.speaks())
+}
+
+// fail records how a process ended and forgets it.
+func (l *loop) fail(s *slot, inc uint64, e control.Exit) {
+	l.report(s, inc, control.EventWorkerExited, exitText(e))
+	if e.PID == 0 && !s.endedByUs(inc) {
 		s.pool.failure = s.id() + " " + e.Reason
 	}
 	s.exits = slices.Insert(s.exits, 0, e)
 	s.exits = s.exits[:min(len(s.exits), keptExits)]
-	s.runs[inc].forget()
-	delete(s.runs, inc)
+	s.processes[inc].forget()
+	delete(s.processes, inc)
 	l.calls.gone(inc)
 }
 
@@ -109,64 +150,68 @@ func exitText(e control.Exit) string {
 	if e.Reason != "" {
 		fmt.Fprintf(&b, ": %s", e.Reason)
 	}
+	switch {
+	case e.Cause == "":
+	case e.Reason == "" && e.Code > 0:
+		fmt.Fprintf(&b, ": %s", e.Cause)
+	default: // it did not know that it would end
+		fmt.Fprintf(&b, ", last line: %s", e.Cause)
+	}
 	return b.String()
 }
 
-// becameReady takes in a worker's word that it serves.
-func (l *loop) becameReady(s *seat, inc uint64) {
+// becameReady handles a worker's message that it serves.
+func (l *loop) becameReady(s *slot, inc uint64) {
 	if p, _ := s.find(inc); p.ready {
 		return
 	}
-	r := s.runs[inc]
-	if r.early = r.process == nil; r.early {
-		return // who speaks is not proved before its pid is known
+	r := s.processes[inc]
+	if r.early = r.handle == nil; r.early {
+		return // the sender is not proved before its pid is known
 	}
-	r.heard = time.Now()
+	if s.pool.protocol.speaks() {
+		r.heard = time.Now()
+	}
 	l.step(s, input{kind: hReady, inc: inc})
-	l.report(s, inc, "worker.ready", fmt.Sprintf("ready: pid %d, generation %d, after %v", r.pid(), r.number, time.Since(r.since).Round(time.Millisecond)))
+	l.report(s, inc, control.EventWorkerReady, fmt.Sprintf("ready: pid %d, generation %d, after %v", r.pid(), r.gen, time.Since(r.since).Round(time.Millisecond)))
 }
 
-// quietBeats is how many beats a worker may miss before new work goes
+// quietBeats is how many beats a worker may miss before new connections go
 // elsewhere; LostAfter decides when it is replaced.
 const quietBeats = 3
 
-// checkBeats finds the workers that have fallen silent: stopped, swapped out,
-// or stuck in a way that only a look at the process could tell.
+// checkBeats finds silent workers: stopped, swapped out, or stuck.
 //
-// Beats that came while the primary itself stood still (SIGSTOP, Ctrl-Z, a
-// paused machine) wait in their sockets: that time counts for nobody's silence.
+// Beats that came while the primary itself stood still (SIGSTOP, Ctrl-Z, a paused
+// machine) wait in their sockets: that time does not count as silence.
 func (l *loop) checkBeats(now time.Time) {
 	away := now.Sub(l.looked) - tickEvery
 	l.looked = now
-	for _, p := range l.pools {
-		for _, s := range p.seats {
-			for inc, r := range s.runs {
-				if r.heard.IsZero() {
-					continue // it has not joined yet: ReadyTimeout is for those
-				}
-				if away > tickEvery {
-					r.heard = now
-				}
-				l.checkBeat(s, inc, r, now.Sub(r.heard))
-			}
+	for s, r := range processes(l.slots()) {
+		if r.heard.IsZero() {
+			continue // it has not joined yet: ReadyTimeout applies
 		}
+		if away > tickEvery {
+			r.heard = now
+		}
+		l.checkBeat(s, r.inc, r, now.Sub(r.heard))
 	}
 }
 
-func (l *loop) checkBeat(s *seat, inc uint64, r *run, quiet time.Duration) {
+func (l *loop) checkBeat(s *slot, inc uint64, r *process, quiet time.Duration) {
 	switch {
-	case quiet > s.pool.spec.LostAfter:
+	case quiet > s.pool.spec.LostAfter && (r.conv.lasts() || l.heardSince(r.heard.Add(s.pool.spec.LostAfter))):
 		l.step(s, input{kind: hLost, inc: inc})
-	case quiet > quietBeats*s.pool.spec.Beat && !r.silent:
+	case s.pool.protocol.speaks() && quiet > quietBeats*s.pool.spec.Beat && !r.silent:
 		r.silent = true
-		l.report(s, inc, "worker.silent", fmt.Sprintf("is silent for %v: new connections go elsewhere", quiet.Round(100*time.Millisecond)))
+		l.report(s, inc, control.EventWorkerSilent, fmt.Sprintf("is silent for %v: new connections go elsewhere", quiet.Round(100*time.Millisecond)))
 	}
 }
 
-// impostor ends a conversation of a process that had the right secret but is
-// not the one that it was given to.
-func (l *loop) impostor(s *seat, r *run) {
-	l.report(s, r.inc, "worker.impostor", fmt.Sprintf("hello came from pid %d: refused", r.peer))
+// impostor ends a conversation of a process that had the right secret but is not
+// the one to which it was given.
+func (l *loop) impostor(s *slot, r *process) {
+	l.report(s, r.inc, control.EventWorkerImpostor, fmt.Sprintf("hello came from pid %d: refused", r.peer))
 	r.conv.close()
 	r.conv, r.early = nil, false
 }

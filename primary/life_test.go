@@ -18,24 +18,24 @@ func TestScale(t *testing.T) {
 	spec := quick("web", 2)
 	spec.MaxWorkers = 5
 	c := start(t, spec)
-	j, _ := c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 4, Seen: new(2)}))
+	j, _ := c.do(control.ScaleRequest{Pool: "web", To: 4, Seen: new(2)})
 	if n := len(c.workers()); j.State != control.JobOK || j.Done != 2 || n != 4 {
 		t.Errorf("up: %s %s, %d done, %d workers", j.State, j.Error, j.Done, n)
 	}
-	j, events := c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 1}))
+	j, events := c.do(control.ScaleRequest{Pool: "web", To: 1})
 	if n := len(c.workers()); j.State != control.JobOK || len(events) != 3 || n != 1 {
 		t.Errorf("down: %s %s, %v, %d workers", j.State, j.Error, happened(events), n)
 	}
-	st, err := c.ctl.Status(c.context())
+	st, err := control.Get(c.context(), c.ctl, control.StatusQuery{})
 	must(t, err)
 	if p := st.Pools[0]; p.Target != 1 || p.Configured != 2 || p.Ready != 1 {
 		t.Errorf("status %+v", p)
 	}
-	j, _ = c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 0}))
+	j, _ = c.do(control.ScaleRequest{Pool: "web", To: 0})
 	if n := len(c.script.Running()); j.State != control.JobOK || n != 0 {
 		t.Errorf("to none: %s %s, %d processes", j.State, j.Error, n)
 	}
-	if j, _ = c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 1})); j.State != control.JobOK {
+	if j, _ = c.do(control.ScaleRequest{Pool: "web", To: 1}); j.State != control.JobOK {
 		t.Errorf("from none: %s %s", j.State, j.Error)
 	}
 }
@@ -55,7 +55,7 @@ func TestScaleRefused(t *testing.T) {
 		"built in":      {control.ScaleRequest{Pool: "shell", To: 2}, control.ErrUsage},
 	}
 	for name, test := range tests {
-		if _, err := c.ctl.Scale(c.context(), test.r); !errors.Is(err, test.want) {
+		if _, err := c.ctl.Do(c.context(), test.r, nil); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
 	}
@@ -67,7 +67,7 @@ func TestScaleRefused(t *testing.T) {
 func TestScaleUpThatFails(t *testing.T) {
 	c := start(t, quick("web", 1))
 	c.act((*actor).crash)
-	j, events := c.follow(c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 2}))
+	j, events := c.do(control.ScaleRequest{Pool: "web", To: 2})
 	if j.State != control.JobFailed || !strings.Contains(j.Error, "worker web/1 exited with status 3") {
 		t.Errorf("%s: %s", j.State, j.Error)
 	}
@@ -82,28 +82,28 @@ func TestDeadAndRevived(t *testing.T) {
 	c := start(t, spec)
 	c.act((*actor).crash)
 	c.last("web/0").Kill(syscall.SIGSEGV)
-	for !strings.Contains(c.await("worker.trouble", "web/0").Text, "dead") {
+	for !strings.Contains(c.await("worker.dead", "web/0").Text, "dead") {
 	}
-	st, err := c.ctl.Status(c.context())
+	st, err := control.Get(c.context(), c.ctl, control.StatusQuery{})
 	must(t, err)
-	if p := st.Pools[0]; p.Dead != 1 || p.Ready != 1 || !strings.Contains(p.LastFailure, "web/0 exited with status 3") {
+	if p := st.Pools[0]; p.Dead != 1 || p.Ready != 1 || !strings.Contains(p.LastFailure, "web/0 exited with status 3") || p.Crashes == nil || p.Crashes.Count != 1 || p.Crashes.Worker != "web/0" {
 		t.Errorf("status %+v", p)
 	}
-	d, err := c.ctl.Worker(c.context(), "web/0")
+	d, err := control.Get(c.context(), c.ctl, control.WorkerQuery{ID: "web/0"})
 	must(t, err)
 	if len(d.Exits) != 3 || d.Exits[2].Signal != "SIGSEGV" || d.Exits[0].Code != 3 || len(d.Exits[0].Lines) != 1 || len(d.Lines) != 2 {
 		t.Errorf("exits %+v, lines %q", d.Exits, d.Lines)
 	}
-	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/0"}})); j.State != control.JobFailed {
+	if j, _ := c.do(control.ReviveRequest{IDs: []string{"web/0"}}); j.State != control.JobFailed {
 		t.Errorf("revived what crashes: %s", j.State)
 	}
-	for !strings.Contains(c.await("worker.trouble", "web/0").Text, "dead") { // none that crashes is under way then
+	for !strings.Contains(c.await("worker.dead", "web/0").Text, "dead") { // none that crashes is under way then
 	}
 	c.act((*actor).serve)
-	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/0"}})); j.State != control.JobOK {
+	if j, _ := c.do(control.ReviveRequest{IDs: []string{"web/0"}}); j.State != control.JobOK {
 		t.Errorf("revive: %s: %s", j.State, j.Error)
 	}
-	if _, err := c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/7"}}); !errors.Is(err, control.ErrNoWorker) {
+	if _, err := c.ctl.Do(c.context(), control.ReviveRequest{IDs: []string{"web/7"}}, nil); !errors.Is(err, control.ErrNoWorker) {
 		t.Errorf("revive of what is not there: %v", err)
 	}
 }
@@ -111,19 +111,19 @@ func TestDeadAndRevived(t *testing.T) {
 func TestWorkerStopAndRestart(t *testing.T) {
 	c := start(t, quick("web", 2))
 	first := c.incarnations()
-	if j, _ := c.follow(c.ctl.RestartWorker(c.context(), "web/1")); j.State != control.JobOK {
+	if j, _ := c.do(control.RestartWorkerRequest{ID: "web/1"}); j.State != control.JobOK {
 		t.Errorf("restart: %s: %s", j.State, j.Error)
 	}
 	if now := c.incarnations(); now[0] != first[0] || now[1] == first[1] || c.workers()["web/1"].Generation != 1 {
 		t.Errorf("incarnations %v, before %v", now, first)
 	}
-	if j, _ := c.follow(c.ctl.StopWorker(c.context(), "web/1")); j.State != control.JobOK || c.workers()["web/1"].State != control.Stopped {
+	if j, _ := c.do(control.StopWorkerRequest{ID: "web/1"}); j.State != control.JobOK || c.workers()["web/1"].State != control.Stopped {
 		t.Errorf("stop: %s: %s; it is %s", j.State, j.Error, c.workers()["web/1"].State)
 	}
-	if _, err := c.ctl.RestartWorker(c.context(), "web/1"); !errors.Is(err, control.ErrConflict) {
+	if _, err := c.ctl.Do(c.context(), control.RestartWorkerRequest{ID: "web/1"}, nil); !errors.Is(err, control.ErrConflict) {
 		t.Errorf("restart of a stopped one: %v", err)
 	}
-	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/1"}})); j.State != control.JobOK {
+	if j, _ := c.do(control.ReviveRequest{IDs: []string{"web/1"}}); j.State != control.JobOK {
 		t.Errorf("revive: %s: %s", j.State, j.Error)
 	}
 }
@@ -131,25 +131,25 @@ func TestWorkerStopAndRestart(t *testing.T) {
 func TestSignal(t *testing.T) {
 	c := start(t, quick("web", 1))
 	for signal, want := range map[string]error{"USR1": nil, "SIGUSR1": nil, "10": nil, "10x": control.ErrUsage, "": control.ErrUsage, "0": control.ErrUsage, "TERMINATE": control.ErrUsage} {
-		if err := c.ctl.Signal(c.context(), control.SignalRequest{ID: "web/0", Signal: signal}); !errors.Is(err, want) {
+		if _, err := c.ctl.Do(c.context(), control.SignalRequest{ID: "web/0", Signal: signal}, nil); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", signal, err, want)
 		}
 	}
 	if d := cmp.Diff([]syscall.Signal{10, 10, 10}, c.last("web/0").Signals()); d != "" {
 		t.Errorf("signals (-want +got):\n%s", d)
 	}
-	if err := c.ctl.Signal(c.context(), control.SignalRequest{ID: "web/0", Signal: "KILL", Incarnation: 77}); !errors.Is(err, control.ErrConflict) {
+	if _, err := c.ctl.Do(c.context(), control.SignalRequest{ID: "web/0", Signal: "KILL", Incarnation: 77}, nil); !errors.Is(err, control.ErrConflict) {
 		t.Errorf("a signal for another incarnation: %v", err)
 	}
 }
 
 // TestStopCutsTheStubborn: whoever ignores everything is killed and reported.
 func TestStopCutsTheStubborn(t *testing.T) {
-	c := newCluster(t, quick("web", 2))
+	c := newCluster(t, hasty("web", 2))
 	c.act(on("web/1", (*actor).stubborn))
 	c.run()
 	c.await("cluster.ready", "")
-	j, events := c.follow(c.ctl.Stop(c.context(), control.StopRequest{}))
+	j, events := c.do(control.StopRequest{})
 	if j.State != control.JobOK {
 		t.Errorf("%s: %s", j.State, j.Error)
 	}
@@ -160,7 +160,7 @@ func TestStopCutsTheStubborn(t *testing.T) {
 	if n := len(events); n != 2 || events[1].Event != "cut" || events[1].Worker != "web/1" || !strings.Contains(events[1].Error, "ignored TERM") {
 		t.Errorf("events %+v", events)
 	}
-	if _, err := c.ctl.Status(c.context()); !errors.Is(err, control.ErrUnavailable) {
+	if _, err := control.Get(c.context(), c.ctl, control.StatusQuery{}); !errors.Is(err, control.ErrUnavailable) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -169,16 +169,24 @@ func TestStopCutsTheStubborn(t *testing.T) {
 func TestStopOvertakes(t *testing.T) {
 	c := start(t, quick("web", 2))
 	c.act((*actor).slow)
-	first, err := c.ctl.Reload(c.context(), control.ReloadRequest{})
-	must(t, err)
-	stop, err := c.ctl.Stop(c.context(), control.StopRequest{})
-	must(t, err)
-	if j, _ := c.follow(first, nil); j.State != control.JobCancelled {
-		t.Errorf("the reload: %s: %s", j.State, j.Error)
-	}
-	if j, _ := c.follow(stop, nil); j.State != control.JobOK {
+	begun, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		j, err := c.ctl.Do(c.context(), control.ReloadRequest{}, func(e control.JobEvent) error {
+			if e.Event == control.StepAccepted {
+				close(begun)
+			}
+			return nil
+		})
+		if err != nil || j.State != control.JobCancelled {
+			t.Errorf("the reload: %s: %s, %v", j.State, j.Error, err)
+		}
+	}()
+	within(t, begun)
+	if j, _ := c.do(control.StopRequest{}); j.State != control.JobOK {
 		t.Errorf("the stop: %s: %s", j.State, j.Error)
 	}
+	within(t, ended)
 	within(t, c.over)
 }
 
@@ -197,7 +205,7 @@ func TestStopEndsLastingSessions(t *testing.T) {
 	if out := c.workers()["shell/0"].Outgoing; len(out) != 2 {
 		t.Fatalf("outgoing %+v, want two", out)
 	}
-	c.follow(c.ctl.Stop(c.context(), control.StopRequest{}))
+	c.do(control.StopRequest{})
 	within(t, c.over)
 }
 
@@ -236,11 +244,11 @@ func TestSpawnFailsAfterItsEnd(t *testing.T) {
 // TestStopWhileStarting: a start that hangs and then fails ends with the rest.
 func TestStopWhileStarting(t *testing.T) {
 	c := start(t, quick("web", 1))
-	j, err := c.ctl.StopWorker(c.context(), "web/0")
+	j, err := c.ctl.Do(c.context(), control.StopWorkerRequest{ID: "web/0"}, nil)
 	must(t, err)
 	c.follow(j, nil)
 	c.script.FailNext(syscall.EAGAIN)
-	if j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{IDs: []string{"web/0"}})); j.State != control.JobFailed || !strings.Contains(j.Error, "could not be started") {
+	if j, _ := c.do(control.ReviveRequest{IDs: []string{"web/0"}}); j.State != control.JobFailed || !strings.Contains(j.Error, "could not be started") {
 		t.Errorf("%s: %s", j.State, j.Error)
 	}
 	c.await("worker.ready", "web/0") // it is tried again
@@ -248,7 +256,7 @@ func TestStopWhileStarting(t *testing.T) {
 
 // TestLost: a worker that has stopped beating is killed and replaced.
 func TestLost(t *testing.T) {
-	spec := quick("web", 1)
+	spec := hasty("web", 1)
 	spec.LostAfter, spec.Beat = 10*time.Millisecond, time.Millisecond
 	c := newCluster(t, spec)
 	c.act(on("web/0", func(a *actor) {
@@ -297,8 +305,8 @@ func TestAwayIsNotSilence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := time.Now()
 			l, s := bare()
-			s.slot = slot{want: wantRun, cur: process{inc: 1, ready: true}}
-			s.runs[1] = &run{inc: 1, conv: &conversation{}, heard: now.Add(-time.Minute)}
+			s.slotState = slotState{want: wantRun, cur: processState{inc: 1, ready: true}}
+			s.processes[1] = &process{inc: 1, dropped: make(chan struct{}), conv: &conversation{}, heard: now.Add(-time.Minute)}
 			l.looked = now.Add(-test.away)
 			l.checkBeats(now)
 			events, _, _ := l.news.read(1)
@@ -310,14 +318,13 @@ func TestAwayIsNotSilence(t *testing.T) {
 }
 
 // bare is a loop that does not run, with one slot.
-func bare() (*loop, *seat) {
-	p := &pool{spec: control.PoolSpec{Name: "web"}.WithDefaults()}
-	p.policy = policy{PoolSpec: p.spec}
-	s := newSeat(p, 0)
-	p.seats = []*seat{s}
+func bare() (*loop, *slot) {
+	p := &pool{protocol: library{}, spec: control.PoolSpec{Name: "web"}.WithDefaults()}
+	s := newSlot(p, 0)
+	p.slots = []*slot{s}
 	return &loop{
 		cfg: Config{Console: func(string) {}}, pools: []*pool{p}, counter: &counter{}, post: func(event) bool { return true },
-		news: newJournal(1, 10, 1000, func(control.Event) int { return 1 }),
+		news: newEventLog(1, 10, 1000, func(control.Event) int { return 1 }),
 	}, s
 }
 
@@ -333,10 +340,10 @@ func TestReadyBeforeStarted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, s := bare()
-			s.slot = slot{want: wantRun, cur: process{inc: 1}}
+			s.slotState = slotState{want: wantRun, cur: processState{inc: 1}}
 			uc, err := newCluster(t).socket()
 			must(t, err)
-			s.runs[1] = &run{inc: 1, conv: newConversation(ipc.NewConn(uc)), peer: test.peer}
+			s.processes[1] = &process{inc: 1, conv: newConversation(ipc.NewConn(uc)), peer: test.peer}
 			l.becameReady(s, 1)
 			if s.state() != control.Starting {
 				t.Errorf("before its pid is known it is %s", s.state())

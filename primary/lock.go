@@ -11,15 +11,17 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/proc"
 )
 
-// ErrTaken is what whoever finds a primary in the state directory gets.
+// ErrTaken says that a primary runs in the state directory.
 var ErrTaken = errors.New("another primary runs here already")
 
-// takeState makes this process the one primary of the state directory. The
-// lock (flock(2)) is in the state directory, not in the run directory, which
-// somebody may delete while a primary runs. It is held by the descriptor: the
-// kernel frees it however the process ends.
+// takeState makes this process the one primary of the state directory. The lock
+// (flock(2)) is there and not in the run directory, which somebody may delete
+// while a primary runs. A descriptor holds it: the kernel frees it however the
+// process ends.
 func takeState(cfg Config) (*os.File, error) {
 	path := filepath.Join(cfg.State, "lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -34,7 +36,7 @@ func takeState(cfg Config) (*os.File, error) {
 	}
 	text := strconv.Itoa(cfg.PID) + "\n"
 	if err == nil {
-		_, err = f.WriteAt([]byte(text), 0) // into the room that it has, should the disk be full
+		_, err = f.WriteAt([]byte(text), 0) // in place: the disk may be full
 	}
 	if err == nil {
 		err = f.Truncate(int64(len(text)))
@@ -64,9 +66,9 @@ func lock(f *os.File) error {
 
 func holderGone(f *os.File) bool {
 	var text [32]byte
-	n, _ := f.ReadAt(text[:], 0) // the end of the file is one
+	n, _ := f.ReadAt(text[:], 0) // also at the end of the file
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
-	return err == nil && pid > 0 && errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+	return err == nil && pid > 0 && proc.Ended(pid)
 }
 
 func tryLock(f *os.File) error {

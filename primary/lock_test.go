@@ -7,14 +7,29 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/norestart/norestart/internal/proc"
 )
 
-// A child that a killed primary was just starting has the lock for a moment.
+// A child that a killed primary was just starting has the lock for a moment,
+// whether that primary has been reaped or not.
 func TestTheLockOfOneWhoHasGoneIsAwaited(t *testing.T) {
+	for name, reaped := range map[string]bool{"reaped": true, "a zombie": false} {
+		t.Run(name, func(t *testing.T) { lockOfOneWhoHasGone(t, reaped) })
+	}
+}
+
+func lockOfOneWhoHasGone(t *testing.T, reaped bool) {
 	dir := t.TempDir()
 	gone := exec.Command("true")
-	if err := gone.Run(); err != nil {
-		t.Fatal(err)
+	must(t, gone.Start())
+	if reaped {
+		must(t, gone.Wait())
+	} else {
+		defer func() { _ = gone.Wait() }()
+		for !proc.Ended(gone.Process.Pid) {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	child, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -1,28 +1,38 @@
 package primary
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/internal/notify"
+	"github.com/norestart/norestart/internal/trim"
 )
 
-// event is something for the loop to take in: it runs on the loop's goroutine.
+// event is run on the loop's goroutine.
 type event func(*loop)
 
-// loop owns all state of the cluster. One goroutine runs it; everybody else
-// posts events to it and gets immutable values back.
+// loop owns all state of the cluster. One goroutine runs it; all others post
+// events to it and get immutable values back.
 type loop struct {
 	cfg   Config
 	post  func(event) bool // false once the loop has ended
 	spawn *spawner
-	log   *journal[control.LogLine]
-	news  *journal[control.Event]
+	log   *eventLog[control.LogLine]
+	news  *eventLog[control.Event]
 	calls *calls
+	file  *reader
 	con   *console
+	// Signals stay here until they are handled, so that an exec sees them.
+	signals chan os.Signal
 
 	pools    []*pool
 	counter  *counter
@@ -32,187 +42,266 @@ type loop struct {
 	changed  bool // since the record was written
 	saving   bool // a write of the record is due
 	healing  healing
+	queue    queueCheck
 	adopted  []adoptee
-	im       *image // what the image before this one left; nil after a start
-	jobs     []*job // in the order in which they began
+	im       *image    // what the image before this one left; nil after a start
+	jobs     []*job    // in the order in which they began
+	errands  []*errand // that run
 	lastJob  int
 	since    time.Time
-	began    time.Duration // the same by the clock that nobody sets
-	looked   time.Time     // when checkBeats looked last
+	began    time.Duration // the same on the clock that nobody can set
+	looked   time.Time     // the last run of checkBeats
+	looks    []look
+	looking  bool
+	weighing weighing
+	hearing  *hearing
+	early    []notify.Message // from processes that are being started
+	waiting  []*process       // to be let in, when the record has them
 	stopping bool
-	awaited  bool // somebody asked for the stop who may want to follow it
+	stopJob  *job // while stopping
 	ended    bool
-	fatal    error // why it ended, when it could not begin
+	fatal    error // why it ended, if it could not begin
 	greeted  bool  // the line that all is ready has been printed
-	rest     rest
+	manager  manager
+	trimmer  trim.Trimmer // after a burst of work
 }
 
-// run takes in events until the cluster has stopped.
-func (l *loop) run(events <-chan event) {
+// trimAfter is the pause after which the memory of a burst of work is given back,
+// even while a job waits for its canary: objects that live on after the next
+// burst then lie close together.
+const trimAfter = 300 * time.Millisecond
+
+func (l *loop) putOffTrim() { l.trimmer.After(trimAfter) }
+
+// run handles events and signals until the cluster has stopped; the end of ctx
+// stops it.
+func (l *loop) run(ctx context.Context, events <-chan event, signals chan os.Signal) {
+	l.signals = signals
+	over := ctx.Done()
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	defer l.rest.end()
-	l.stir()
+	defer l.trimmer.Stop()
+	defer l.pauseSupervised()
+	l.putOffTrim()
 	l.looked = time.Now()
 	l.reconcile()
+	l.keepTime(l.looked)
 	for !l.ended {
 		select {
 		case e := <-events:
 			e(l)
+		case s := <-signals:
+			l.signalled(s)
+		case <-over:
+			over = nil
+			_, _ = l.stop("the end of its context") // the first one is not refused, and each later one is that one
 		case <-tick.C:
 			l.checkBeats(time.Now())
+			l.lookAgain()
 			l.heal(time.Now())
+			l.relieve()
+			l.reportStatus()
+			l.weigh(time.Now())
+			l.recycle(time.Now())
+			l.cure(time.Now())
+			l.keepTime(time.Now())
 		}
 		l.reconcile()
 	}
 }
 
-// tickEvery is how often the loop looks who is silent.
 const tickEvery = time.Second
 
-// reconcile is level-triggered: after every event it compares what is with
-// what should be, whatever the event was.
+// reconcile is level-triggered: after every event it compares what is with what
+// should be.
 func (l *loop) reconcile() {
 	for _, p := range l.pools {
-		if p.gathering != nil {
-			l.gather(p)
+		if p.adoption != nil {
+			l.completeAdoption(p)
 		}
-		if p.gathering != nil {
+		if p.adoption != nil {
 			continue
 		}
 		l.reconcilePool(p)
+		l.prove(p)
+		for _, g := range p.generations {
+			l.identify(g)
+		}
 	}
 	for _, j := range l.running() {
-		if !l.gathers(j) {
+		if !l.adopting(j) {
 			j.work.advance(l, j)
 		}
 	}
 	for _, p := range l.pools {
-		p.dropUnused()
+		p.closeUnused()
 		p.steer(l)
+		p.tellRelay()
 	}
 	l.greet()
+	l.reportReload()
 	l.end()
 	l.save()
 }
 
-// gathers tells whether a pool of the job is still being taken over.
-func (l *loop) gathers(j *job) bool {
+// adopting reports whether a pool of the job is still being taken over.
+func (l *loop) adopting(j *job) bool {
 	for _, p := range l.pools {
-		if p.gathering != nil && (p.job == j || j.Kind == "stop") {
+		if p.adoption != nil && (p.job == j || j.Kind == "stop") {
 			return true
 		}
 	}
 	return false
 }
 
-// reconcilePool gives each slot the wish that the pool's target means.
+// reconcilePool gives each slot the wish that follows from the pool's target.
 func (l *loop) reconcilePool(p *pool) {
-	for len(p.seats) < p.target {
-		p.seats = append(p.seats, newSeat(p, len(p.seats)))
+	for len(p.slots) < p.target {
+		p.slots = append(p.slots, newSlot(p, len(p.slots)))
 	}
-	over := l.stopping && (!p.spec.BuiltIn || l.appsIdle())
-	for i, s := range p.seats {
+	app := !p.spec.BuiltIn || l.relays(p) // the relay finishes together with them
+	over := (p.ending || l.stopping && (app || l.appsIdle())) && !l.needed(p)
+	if over && l.stopping && app {
+		p.unlisten()
+	}
+	p.waits = l.awaited(p)
+	for i, s := range p.slots {
 		w := s.want
 		switch {
 		case over:
 			w = wantNone
 		case i >= p.target:
 			w = wantNone
-		case w == wantNone:
+		case w == wantNone && p.waits == nil:
 			w = wantRun
 		}
 		if w != s.want || s.vacant() {
 			l.step(s, input{kind: hWant, want: w})
 		}
-		if over && s.lasts() { // nobody stays for the sake of his sessions
+		if over && s.lasts() { // sessions are not waited for
 			l.step(s, input{kind: hEndAll})
 		}
 	}
 }
 
-// step lets something happen to a slot and does what follows from it.
-func (l *loop) step(s *seat, in input) {
+// step applies an input to a slot and carries out what follows.
+func (l *loop) step(s *slot, in input) {
 	in.now, in.rnd, in.fresh = time.Now(), rand.Float64(), l.counter.next()
-	in.closed = s.pool.gathering != nil
+	in.closed = s.pool.adoption != nil
 	var todo []action
-	s.slot, todo = step(s.slot, s.pool.policy, in)
+	s.slotState, todo = step(s.slotState, s.pool.spec, in)
 	for _, a := range todo {
 		l.do(s, a)
 	}
 }
 
-// do carries out one action.
-func (l *loop) do(s *seat, a action) {
+func (l *loop) do(s *slot, a action) {
 	switch a.kind {
 	case doSpawn:
 		if err := l.counter.take(); err != nil {
-			l.tell(control.Event{Kind: "cluster.trouble", Text: err.Error()})
+			l.tell(control.Event{Kind: control.EventClusterTrouble, Text: err.Error()})
 		}
 		l.start(s, a.inc, a.gen)
 	case doDrain:
-		l.drain(s, a)
-		l.rebequeath(s, a.inc)
+		l.ahead(s, a.inc, func(l *loop) {
+			l.drain(s, a)
+			l.handOverAgain(s, a.inc)
+		})
 	case doTerm:
-		s.signal(a.inc, sigTerm)
+		if p, _ := s.find(a.inc); p.reason != "" {
+			s.note(a.inc, p.reason)
+		}
+		l.term(s, a.inc)
+	case doHealth:
+		kind := control.EventWorkerHealthy
+		if s.cur.health.bad {
+			kind = control.EventWorkerUnhealthy
+		}
+		l.report(s, a.inc, kind, a.why)
+	case doCure:
+		s.pool.curing = append(s.pool.curing, s)
 	case doKill:
-		l.report(s, a.inc, "worker.killed", a.why)
+		l.report(s, a.inc, control.EventWorkerKilled, a.why)
 		s.note(a.inc, a.why)
-		s.signal(a.inc, sigKill)
+		l.signal(s, a.inc, sigKill)
 	case doTimer:
 		l.after(s, a)
 	case doReport:
-		l.report(s, a.inc, "worker.trouble", a.why)
+		l.report(s, a.inc, control.EventWorkerTrouble, a.why)
+	case doGiveUp:
+		l.report(s, a.inc, control.EventWorkerDead, a.why)
 	}
 }
 
-// after posts what a timer means. A timer that is out of date names an
-// incarnation that has gone, and changes nothing.
-func (l *loop) after(s *seat, a action) {
+// term sends TERM. Another program that has not been asked to end before may
+// accept already, ready or not: it is asked like one that is.
+func (l *loop) term(s *slot, inc uint64) {
+	r := s.processes[inc]
+	if r == nil || s.pool.protocol.speaks() || r.asked || !s.pool.protocol.drain(l, s, r, ipc.Drain{}) {
+		l.signal(s, inc, sigTerm)
+	}
+}
+
+// after posts a timer's input. An outdated timer names an incarnation that has
+// gone, and changes nothing.
+func (l *loop) after(s *slot, a action) {
 	in := input{kind: a.timer, inc: a.inc}
-	post := l.post
+	post, r := l.post, s.processes[a.inc]
 	t := time.AfterFunc(a.after, func() {
-		post(func(l *loop) { l.step(s, in) })
+		post(func(l *loop) {
+			if r != nil && a.timer == hReadyTimeout && l.unasked(s, r, time.Now()) {
+				r.extended = time.Now().Add(tickEvery)
+			}
+			if r != nil && (a.timer == hReadyTimeout || a.timer == hDrainTimeout) && time.Now().Before(r.extended) {
+				a.after = time.Until(r.extended)
+				l.after(s, a)
+				return
+			}
+			if a.timer == hReadyTimeout && r != nil && r.unsure {
+				l.becameReady(s, a.inc)
+			} else if a.timer == hReadyTimeout {
+				s.noteDeaf(a.inc)
+				s.noteUnready(a.inc)
+			}
+			l.step(s, in)
+		})
 	})
-	if r := s.runs[a.inc]; r != nil {
+	if r != nil {
 		r.timers = append(r.timers, t)
 	}
 }
 
-// lastMoment is what lasting sessions have from the end of the cluster to their
-// own: enough for the answer to the stop.
+// lastMoment is how long sessions have after the end of the cluster: enough for
+// the answer to the stop.
 const lastMoment = 100 * time.Millisecond
 
-// drain asks a worker to finish. One that holds no conversation is told by TERM,
-// but one that an earlier primary has left, and that is looking for this one, by
-// the answer to its hello: it might have had a TERM of that one, and cuts at the
-// second.
-func (l *loop) drain(s *seat, a action) {
-	r := s.runs[a.inc]
+// drain asks a worker to finish; one that cannot be asked gets TERM.
+func (l *loop) drain(s *slot, a action) {
+	r := s.processes[a.inc]
 	if r == nil {
-		return
-	}
-	if r.conv == nil && r.peer == 0 && !l.stopping {
 		return
 	}
 	d := l.drainOf(s, r, a)
 	if r.cut = time.Now().Add(d.Deadline); d.Deadline == 0 {
 		r.cut = time.Time{}
 	}
-	m := outgoing{kind: ipc.TypeDrain, body: d}
-	if !d.Final {
-		l.bequeath(s, r, &m)
-	}
-	if r.conv == nil || !r.conv.pass(m) {
-		m.release()
-		s.signal(a.inc, sigTerm)
+	if !s.pool.protocol.drain(l, s, r, d) {
+		l.askToEnd(s, r)
 	}
 }
 
-func (l *loop) drainOf(s *seat, r *run, a action) ipc.Drain {
-	d := ipc.Drain{Linger: (a.linger || s.pool.leaves(r)) && !l.stopping, LameDuck: s.pool.spec.LameDuck, Final: a.final || l.stopping}
+// stopSignal asks a process of the pool to finish and end.
+func (p *pool) stopSignal() syscall.Signal {
+	if sig := unix.SignalNum("SIG" + p.spec.StopSignal); sig != 0 {
+		return sig
+	}
+	return sigTerm
+}
+
+func (l *loop) drainOf(s *slot, r *process, a action) ipc.Drain {
+	d := ipc.Drain{Linger: (a.linger || s.leaves(r)) && !l.stopping, LameDuck: s.pool.spec.LameDuck, Final: a.final || l.stopping}
 	switch {
-	case s.pool.spec.MaxOutgoing == 0:
+	case s.pool.spec.MaxOutgoing == 0 || d.Final && l.relays(s.pool):
 		d.Deadline = s.pool.spec.LameDuck + s.pool.spec.DrainTimeout
 	case d.Final:
 		d.Deadline = lastMoment
@@ -220,10 +309,10 @@ func (l *loop) drainOf(s *seat, r *run, a action) ipc.Drain {
 	return d
 }
 
-// report tells of a worker in the cluster's events.
-func (l *loop) report(s *seat, inc uint64, kind, text string) {
+// report keeps an event about a worker.
+func (l *loop) report(s *slot, inc uint64, kind control.EventKind, text string) {
 	e := control.Event{Kind: kind, Worker: s.id(), Text: fmt.Sprintf("worker %s %s", s.id(), text)}
-	if r := s.runs[inc]; r != nil {
+	if r := s.processes[inc]; r != nil {
 		e.PID = r.pid()
 	}
 	l.tell(e)
@@ -233,7 +322,7 @@ func (l *loop) report(s *seat, inc uint64, kind, text string) {
 func (l *loop) tell(e control.Event) {
 	e.Time = time.Now()
 	l.changed = true
-	l.stir()
+	l.putOffTrim()
 	l.news.add(func(c control.Cursor) control.Event { e.Cursor = c; return e })
 	if e.User != "" {
 		l.cfg.Console(e.Text + ", by " + quoted(e.User))
@@ -242,27 +331,29 @@ func (l *loop) tell(e control.Event) {
 	l.cfg.Console(e.Text)
 }
 
-// greet says once that every pool is as it was asked to be, by the rule of
-// status: a worker that is stopped or done is as it should be.
+// greet says once that every pool is as it was asked to be.
 func (l *loop) greet() {
 	if l.greeted || l.stopping {
 		return
 	}
-	ready, total, stopped := 0, 0, 0
+	well, settled := true, true
 	for _, p := range l.pools {
-		if p.gathering != nil || p.ready()+p.ended() < p.target {
-			return
-		}
-		if !p.spec.BuiltIn {
-			ready, total, stopped = ready+p.ready(), total+p.target, stopped+p.count(control.Stopped)
-		}
+		well = well && p.adoption == nil && p.status().Short() == 0
+		settled = settled && p.settled()
 	}
-	l.greeted = true
-	text := fmt.Sprintf("%d of %d workers ready", ready, total)
-	if stopped > 0 {
-		text += fmt.Sprintf(", %d stopped", stopped)
+	if well {
+		l.greeted = true
+		l.manager.status = l.readiness()
+		l.tell(control.Event{Kind: control.EventClusterReady, Text: l.manager.status})
+		l.tellManager("READY=1\nSTATUS=" + l.manager.status)
 	}
-	l.tell(control.Event{Kind: "cluster.ready", Text: text})
+	if settled && l.cfg.Settled != nil {
+		l.con.flush()
+		if err := l.cfg.Settled(); err != nil {
+			l.tell(control.Event{Kind: control.EventClusterTrouble, Text: err.Error()})
+		}
+		l.cfg.Settled = nil
+	}
 }
 
 // end ends the loop when the cluster was stopped and nothing is left of it.
@@ -275,6 +366,9 @@ func (l *loop) end() {
 			return
 		}
 	}
+	if l.endsLeft() || len(l.errands) > 0 {
+		return
+	}
 	for _, j := range l.running() {
 		l.finish(j, control.JobCancelled, "the cluster has stopped")
 	}
@@ -282,7 +376,6 @@ func (l *loop) end() {
 	l.depart()
 }
 
-// appsIdle tells whether nothing of the application runs any more.
 func (l *loop) appsIdle() bool {
 	for _, p := range l.pools {
 		if !p.spec.BuiltIn && !p.idle() {
@@ -295,10 +388,15 @@ func (l *loop) appsIdle() bool {
 // admin is the address of the admin port as bound; empty without a shell.
 func (l *loop) admin() string {
 	p, err := l.pool(l.cfg.Spec.Admin)
-	if err != nil || len(p.groups) == 0 {
+	if err != nil {
 		return ""
 	}
-	return strings.TrimPrefix(p.groups[0].Addr(), "tcp://")
+	for _, o := range p.listeners(p.coming()) {
+		if o != nil {
+			return strings.TrimPrefix(o.group.Addr(), "tcp://")
+		}
+	}
+	return ""
 }
 
 func (l *loop) pool(name string) (*pool, error) {
@@ -310,13 +408,10 @@ func (l *loop) pool(name string) (*pool, error) {
 	return nil, &control.Error{Code: control.ErrNoPool.Code, Message: fmt.Sprintf("no pool %q", name), Hint: control.ErrNoPool.Hint}
 }
 
-// seat finds a slot by the worker's id.
-func (l *loop) seat(id string) (*seat, error) {
-	for _, p := range l.pools {
-		for _, s := range p.seats {
-			if s.id() == id && s.visible() {
-				return s, nil
-			}
+func (l *loop) slot(id string) (*slot, error) {
+	for _, s := range l.slots() {
+		if s.id() == id && s.visible() {
+			return s, nil
 		}
 	}
 	return nil, &control.Error{Code: control.ErrNoWorker.Code, Message: fmt.Sprintf("no worker %q", id), Hint: control.ErrNoWorker.Hint}

@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/durable"
@@ -15,7 +18,7 @@ import (
 	"github.com/norestart/norestart/internal/proc"
 )
 
-// Orphan is a worker that a primary that is gone has left over.
+// Orphan is a worker that a dead primary left over.
 type Orphan struct {
 	Worker     string `json:"worker"`
 	PID        int    `json:"pid"`
@@ -24,18 +27,21 @@ type Orphan struct {
 	Killed string `json:"killed,omitempty"`
 
 	process proc.Process
-	drain   time.Duration // from TERM on
-	kill    time.Duration // from the second TERM on
+	stop    syscall.Signal
+	drain   time.Duration // from then on
+	kill    time.Duration // from the TERM after it on
+	spare   bool          // spare its descendants
+	left    leftover      // as far as it is known
 }
 
 // EndOrphans ends what is left over of a cluster without a primary, all at the
-// same time, each as a primary would, and calls tell with each that has gone.
-// While it works there can be no primary; while there is one it returns
-// [ErrTaken]. What remains is a cluster that was stopped.
+// same time, each as a primary would, and calls tell for each that has gone. No
+// primary can start meanwhile; while there is one it returns [ErrTaken].
+// Afterwards the cluster is as after a stop.
 //
 // Workers are found by the record of the last primary and by their hello: a
-// process that proves itself by neither its start time nor its secret is a
-// stranger and is left alone.
+// process that proves itself by neither its start time nor its secret is left
+// alone.
 func EndOrphans(ctx context.Context, cfg Config, tell func(Orphan)) error {
 	if !used(cfg.State) {
 		return nil
@@ -47,11 +53,11 @@ func EndOrphans(ctx context.Context, cfg Config, tell func(Orphan)) error {
 	defer lock.Close()
 	r, err := loadRecord(cfg.State)
 	if err != nil {
-		r, err = nil, fmt.Errorf("what the last primary left is of no use, only workers that say hello were found: %w", err)
+		r, err = nil, fmt.Errorf("the record of the last primary cannot be used, only workers that say hello were found: %w", err)
 	}
 	s := &search{cfg: cfg, found: make(map[int]*Orphan)}
 	s.recorded(r)
-	err = errors.Join(err, s.greet(ctx))
+	err = errors.Join(err, s.greet(ctx, r))
 	err = errors.Join(err, s.end(ctx, tell))
 	if err != nil {
 		return err
@@ -59,7 +65,7 @@ func EndOrphans(ctx context.Context, cfg Config, tell func(Orphan)) error {
 	return forgetCluster(cfg, r)
 }
 
-// used tells whether a primary has ever run here.
+// used reports whether a primary has ever run here.
 func used(state string) bool {
 	for _, name := range []string{recordFile, keyFile} {
 		if _, err := os.Lstat(filepath.Join(state, name)); err == nil {
@@ -91,6 +97,7 @@ type search struct {
 	cfg   Config
 	mu    sync.Mutex // protects found; a leaf
 	found map[int]*Orphan
+	left  []*Orphan // have gone, and left something behind
 }
 
 // recorded finds those in the record of this boot.
@@ -98,10 +105,19 @@ func (s *search) recorded(r *record) {
 	if r == nil || r.BootID != bootID() {
 		return
 	}
+	for _, e := range r.Errands {
+		s.left = append(s.left, &Orphan{left: e.Left, kill: e.Patience})
+	}
 	for _, p := range r.Pools {
-		for i, seat := range p.Seats {
-			for _, pr := range seat.processes() {
-				s.take(Orphan{Worker: workerID(p.Name, i), PID: pr.PID, Generation: pr.Gen, drain: p.Drain, kill: p.Kill}, pr.Start)
+		for i, slot := range p.Slots {
+			for _, pr := range slot.processes() {
+				s.take(Orphan{
+					Worker: workerID(p.Name, i), PID: pr.PID, Generation: pr.Gen,
+					stop: unix.SignalNum("SIG" + p.StopSignal), drain: p.Drain, kill: p.Kill, spare: p.Spare, left: leftover{Group: pr.Group},
+				}, pr.Start)
+			}
+			for _, left := range slot.Left {
+				s.left = append(s.left, &Orphan{left: left, kill: p.Kill})
 			}
 		}
 	}
@@ -115,15 +131,19 @@ func (s *search) take(o Orphan, start uint64) {
 		return
 	}
 	p, err := s.cfg.Starter.Adopt(o.PID, start)
-	if err != nil {
-		return // it has gone, or the number is somebody else's
-	}
-	if proc.Ended(o.PID) {
+	if err == nil && proc.Ended(o.PID) {
 		<-p.Wait() // nobody has reaped it
+		err = os.ErrProcessDone
+	}
+	if err != nil { // it has gone, or the pid is another process's
+		s.left = append(s.left, &o)
 		return
 	}
 	if o.drain == 0 && o.kill == 0 { // of an earlier version, or in no record
 		o.drain, o.kill = control.DefaultLameDuck+control.DefaultDrainTimeout, control.DefaultKillAfter
+	}
+	if o.stop == 0 {
+		o.stop = sigTerm
 	}
 	o.process = p
 	s.found[o.PID] = &o
@@ -133,7 +153,12 @@ func (s *search) take(o Orphan, start uint64) {
 func (s *search) end(ctx context.Context, tell func(Orphan)) error {
 	ended := make(chan *Orphan)
 	for _, o := range s.found {
-		go func() { o.end(ctx); ended <- o }() // all are waited for below
+		go func() { o.end(ctx, s.cfg.Starter); ended <- o }() // all are waited for below
+	}
+	var ending sync.WaitGroup
+	defer ending.Wait()
+	for _, o := range s.left {
+		ending.Go(func() { o.endLeft(s.cfg.Starter) })
 	}
 	left := 0
 	for range s.found {
@@ -156,29 +181,40 @@ func (s *search) end(ctx context.Context, tell func(Orphan)) error {
 // killWait is how long the kernel may take to end a process that was killed.
 const killWait = 5 * time.Second
 
-// end lets a worker drain, cuts it when its time is over, and kills it when it
-// does not obey.
-func (o *Orphan) end(ctx context.Context) {
+// end lets a worker drain, cuts it at its deadline, and kills it if it does not
+// obey.
+func (o *Orphan) end(ctx context.Context, st Starter) {
 	begun := time.Now()
 	for _, step := range []struct {
 		signal func() error
 		wait   time.Duration
 	}{
-		{func() error { return o.process.Signal(sigTerm) }, o.drain},
-		{func() error { return o.process.Signal(sigTerm) }, o.kill}, // the second one cuts
+		{func() error { return o.process.Signal(o.stop) }, o.drain},
+		{func() error { return o.process.Signal(sigTerm) }, o.kill},
 		{func() error {
 			o.Killed = fmt.Sprintf("had not ended %v after TERM", time.Since(begun).Round(time.Millisecond))
 			return o.process.Signal(sigKill)
 		}, killWait},
 	} {
-		_ = step.signal() // it has gone: its exit tells
+		if o.left.Group == "" && !o.spare {
+			o.left.Processes = descendants(st, o.process, o.left.Processes)
+		}
+		_ = step.signal()
 		select {
 		case <-o.process.Wait():
+			o.endLeft(st)
 			return
 		case <-ctx.Done():
 			return
 		case <-time.After(step.wait):
 		}
+	}
+}
+
+// endLeft ends what it has left behind.
+func (o *Orphan) endLeft(st Starter) {
+	if k, ok := st.(keeper); ok && !o.left.empty() {
+		_, _ = k.End(o.left.Processes, o.left.Group, o.kill)
 	}
 }
 

@@ -11,25 +11,23 @@ import (
 	"sync"
 	"time"
 
-	"github.com/norestart/norestart/internal/durable"
+	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/dirs"
 	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 	"github.com/norestart/norestart/internal/proc"
 )
 
-const (
-	// helloWait is how long workers that stand in no record are waited for: they
-	// look for a primary every few ten milliseconds.
-	helloWait = time.Second
-	// maxHellos is how many are read at once; further ones wait.
-	maxHellos = 64
-)
+// helloWait is how long workers in no record are waited for: they look for a
+// primary every few ten milliseconds.
+const helloWait = time.Second
 
-// greet waits for the workers that look for a primary, and takes in those that
-// prove themselves. They are given no answer: they look again.
-func (s *search) greet(ctx context.Context) error {
-	key, _, err := durable.ReadSecret(filepath.Join(s.cfg.State, keyFile))
-	if errors.Is(err, os.ErrNotExist) {
+// greet waits for workers that look for a primary, and takes those that prove
+// themselves. They get no answer: they look again.
+func (s *search) greet(ctx context.Context, r *record) error {
+	key, _, err := findKey(s.cfg.State, r)
+	if errors.Is(err, os.ErrNotExist) || key == nil && err == nil {
 		return nil // nobody could prove anything
 	}
 	if err != nil {
@@ -47,7 +45,7 @@ func (s *search) greet(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
-	places := make(chan struct{}, maxHellos)
+	a := s.admission()
 	for {
 		c, err := ln.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) {
@@ -56,29 +54,49 @@ func (s *search) greet(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("wait for workers in no record: %w", err)
 		}
-		places <- struct{}{}
+		conn := ipc.NewConn(c)
+		leave, err := a.admit(c, conn)
+		if err != nil {
+			_ = conn.Close() // there are too many of its kind
+			continue
+		}
 		wg.Go(func() {
-			defer func() { <-places }()
-			s.hear(ctx, c, key)
+			defer leave()
+			s.hear(ctx, conn, key)
 		})
 	}
 }
 
-// makeRun makes a run directory that somebody has deleted: its workers know no
-// other place.
+// makeRun makes a deleted run directory again: its workers know no other place.
 func makeRun(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o711); err != nil {
+	err := os.MkdirAll(filepath.Dir(dir), 0o711)
+	if err == nil {
+		err = dirs.Make(dir, 0o711) // workers may be of other users
+	}
+	if err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
-	return os.Chmod(dir, 0o711) // whatever the umask is: workers may be of other users
+	return nil
 }
 
-// hear takes in who speaks, if it is a worker of this cluster.
-func (s *search) hear(ctx context.Context, c *net.UnixConn, key []byte) {
-	conn := ipc.NewConn(c)
+// admission has places for the users of the recorded workers: those in no record
+// are of the same pools.
+func (s *search) admission() *admission {
+	var users []uint32
+	for pid := range s.found {
+		var st unix.Stat_t
+		if unix.Stat(fmt.Sprintf("/proc/%d", pid), &st) == nil { // else it has just gone
+			users = append(users, st.Uid)
+		}
+	}
+	return newAdmission(users)
+}
+
+// hear takes a peer that is a worker of this cluster.
+func (s *search) hear(ctx context.Context, conn *ipc.Conn, key []byte) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	h, err := hello(conn)

@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	maxLine  = 4 << 10 // bytes of a line that are kept; the rest of it is dropped
+	maxLine  = 4 << 10 // of a line; the rest is dropped
 	tailSize = 20      // last lines of a process …
-	tailRoom = 8 << 10 // … and bytes of them, for exits keep them
+	tailRoom = 8 << 10 // … and bytes of them, because exits keep them
 	pipeSize = 256 << 10
 )
 
-// output is what one process writes: its stdout and stderr on one pipe. The
-// worker's end is open for reading and writing (pipe(7)), so that it survives
-// the primary: without a reader the pipe fills instead of killing the writer.
+// output is what one process writes: stdout and stderr on one pipe. The worker's
+// end is open for reading and writing (pipe(7)), so that it survives the primary:
+// without a reader the pipe fills instead of killing the writer.
 type output struct {
 	worker string
 	inc    uint64
-	keep   *journal[control.LogLine]
+	keep   *eventLog[control.LogLine]
 	show   func(worker, text string)
 
 	file    *os.File // our end, non-blocking
@@ -37,8 +37,11 @@ type output struct {
 	cut     bool // the rest of a line that is too long is being dropped
 	tail    []string
 	tailed  int // bytes in tail
+	cause   cause
+	awaits  func(line string) bool // until it returns true; nil: nothing
+	found   bool                   // it has returned true
 
-	mu       sync.Mutex    // of what follows, and of starting the reader anew
+	mu       sync.Mutex    // protects what follows, and the start of a reader
 	finished bool          // the process has ended
 	stopped  chan struct{} // the reader has ended
 }
@@ -55,12 +58,12 @@ func openOutput() (ours *os.File, child int, err error) {
 		_ = unix.Close(p[0])
 		return nil, -1, err
 	}
-	_, _ = unix.FcntlInt(uintptr(p[0]), unix.F_SETPIPE_SZ, pipeSize) // more room is a favour that may be refused
+	_, _ = unix.FcntlInt(uintptr(p[0]), unix.F_SETPIPE_SZ, pipeSize) // it may refuse
 	return os.NewFile(uintptr(p[0]), "worker output"), child, nil
 }
 
-// read takes in lines until the process has ended (see finish) or all writers
-// have closed the pipe.
+// read takes lines until the process has ended (see finish) or all writers have
+// closed the pipe.
 func (o *output) read() {
 	defer close(o.stopped)
 	buf := make([]byte, 4<<10)
@@ -73,10 +76,14 @@ func (o *output) read() {
 	}
 }
 
-// finish is called when the process has been reaped: the exit is the end of
-// the log, even when somebody else still holds the pipe. What the process
-// wrote is in the pipe by then.
-func (o *output) finish() []string {
+// finish is called when the process has been reaped. That is the end of its log,
+// even if another process still holds the pipe. All that the process wrote is in
+// the pipe by then. why finds in it why the process has ended by itself. There is
+// no output of a process whose pipe was lost (nil).
+func (o *output) finish() (why func() string, lines []string) {
+	if o == nil {
+		return func() string { return "" }, nil
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.finished = true
@@ -86,17 +93,16 @@ func (o *output) finish() []string {
 		o.line()
 	}
 	_ = o.file.Close()
-	return o.tail
+	return func() string { return o.cause.text(o.tail) }, o.tail
 }
 
-// halt ends the reader.
 func (o *output) halt() {
 	_ = o.file.SetReadDeadline(time.Now()) // a pipe that the poller cannot watch ends by EOF
 	<-o.stopped
 }
 
-// pause ends the reader so that what is unread stays in the pipe for the next
-// image of the primary; false when the process has ended.
+// pause ends the reader; unread output stays in the pipe for the next image of
+// the primary. false: the process has ended.
 func (o *output) pause() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -107,7 +113,6 @@ func (o *output) pause() bool {
 	return true
 }
 
-// carryOn reads on after a pause.
 func (o *output) carryOn(wg *sync.WaitGroup) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -122,11 +127,11 @@ func (o *output) carryOn(wg *sync.WaitGroup) {
 // image is what the next image of the primary needs to read on.
 func (o *output) image() (outputImage, error) {
 	fd, err := inherit.RawFD(o.file)
-	return outputImage{FD: fd, Partial: o.partial, Cut: o.cut, Tail: o.tail}, err
+	return outputImage{FD: fd, Partial: o.partial, Cut: o.cut, Tail: o.tail, Cause: o.cause, Found: o.found}, err
 }
 
-// drain reads without waiting what is still in the pipe, and no more: somebody
-// else who holds it may go on writing for ever.
+// drain reads what is in the pipe without waiting, and no more: another process
+// may write for ever.
 func (o *output) drain(take func([]byte)) {
 	_ = o.file.SetReadDeadline(time.Time{})
 	raw, err := o.file.SyscallConn()
@@ -150,7 +155,7 @@ func (o *output) drain(take func([]byte)) {
 	}
 }
 
-// take splits what came into lines.
+// take splits data into lines.
 func (o *output) take(data []byte) {
 	for len(data) > 0 {
 		i := bytes.IndexByte(data, '\n')
@@ -178,6 +183,10 @@ func (o *output) line() {
 	}
 	o.partial, o.cut = o.partial[:0], false
 	o.remember(text)
+	o.cause.take(text)
+	if o.awaits != nil && o.awaits(text) {
+		o.awaits, o.found = nil, true
+	}
 	o.keep.add(func(c control.Cursor) control.LogLine {
 		return control.LogLine{Cursor: c, Time: time.Now(), Worker: o.worker, Incarnation: o.inc, Text: text}
 	})
@@ -195,7 +204,7 @@ func (o *output) remember(text string) {
 	o.tail = slices.Delete(o.tail, 0, drop)
 }
 
-// quoted shows control characters of a worker's line as text.
+// quoted escapes control characters of a worker's line.
 func quoted(text string) string {
 	clean := func(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 }
 	if !strings.ContainsFunc(text, clean) {

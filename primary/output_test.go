@@ -1,15 +1,18 @@
 package primary
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 
+	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
@@ -26,13 +29,13 @@ func listening(t *testing.T) (*output, *os.File) {
 	t.Cleanup(func() { writer.Close() })
 	o := &output{
 		worker: "web/0", inc: 5, file: ours, stopped: make(chan struct{}), show: func(string, string) {},
-		keep: newJournal(1, 10_000, 1<<20, func(x control.LogLine) int { return len(x.Text) }),
+		keep: newEventLog(1, 10_000, 1<<20, func(x control.LogLine) int { return len(x.Text) }),
 	}
 	go o.read()
 	return o, writer
 }
 
-// kept are the lines in the journal.
+// kept are the lines in the event log.
 func (o *output) kept() (texts []string) {
 	all, _, _ := o.keep.read(1)
 	for _, l := range all {
@@ -64,7 +67,7 @@ func TestOutput(t *testing.T) {
 				_, err := w.WriteString(p)
 				must(t, err)
 			}
-			tail := o.finish() // the writer's end is still open, and it does not matter
+			_, tail := o.finish() // the writer's end is still open, and it does not matter
 			if d := cmp.Diff(test.want, o.kept()); d != "" {
 				t.Errorf("lines (-want +got):\n%s", d)
 			}
@@ -85,7 +88,7 @@ func TestLastWordsAreKept(t *testing.T) {
 		}
 		_, err := w.Write(all.Bytes())
 		must(t, err)
-		if tail := o.finish(); len(tail) != tailSize || tail[tailSize-1] != "line 1999" {
+		if _, tail := o.finish(); len(tail) != tailSize || tail[tailSize-1] != "line 1999" {
 			t.Fatalf("last lines %q", tail)
 		}
 		if n := len(o.kept()); n != 2000 {
@@ -101,7 +104,7 @@ func TestTailIsBounded(t *testing.T) {
 		_, err := fmt.Fprintf(w, "%d %s\n", i, strings.Repeat("x", 1000))
 		must(t, err)
 	}
-	tail := o.finish()
+	_, tail := o.finish()
 	if size := len(strings.Join(tail, "")); size > tailRoom || len(tail) != tailRoom/1003 || !strings.HasPrefix(tail[len(tail)-1], "29 ") {
 		t.Errorf("%d lines, %d bytes", len(tail), size)
 	}
@@ -150,8 +153,26 @@ func TestConsole(t *testing.T) {
 	c.close()
 	<-c.done
 	all := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if all[0] != "shop: 5 lines are missing here, see: log" || all[1] != "shop: 0" || len(all) != consoleRoom+1 {
+	if all[0] != "shop: 5 lines are left out here, see: log" || all[1] != "shop: 0" || len(all) != consoleRoom+1 {
 		t.Errorf("%d lines, the first %q", len(all), all[0])
+	}
+}
+
+// TestConsoleOfATerminal: there each line has its time.
+func TestConsoleOfATerminal(t *testing.T) {
+	ours, theirs, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	c := newConsole(theirs, "shop")
+	go c.run()
+	c.say("1 of 1 workers ready")
+	c.close()
+	must(t, theirs.Close())
+	line, err := bufio.NewReader(ours).ReadString('\n')
+	if !regexp.MustCompile(`^\d\d:\d\d:\d\d shop: 1 of 1 workers ready\r\n$`).MatchString(line) {
+		t.Errorf("%q, %v", line, err)
 	}
 }
 
@@ -170,7 +191,7 @@ func TestConsoleGoesOn(t *testing.T) {
 		c.close()
 		<-c.done
 		all := strings.Split(strings.TrimSpace(out.String()), "\n")
-		if len(all) != consoleRoom+1 || all[0] != "shop: 3 lines are missing here, see: log" || all[1] != "shop: 0" {
+		if len(all) != consoleRoom+1 || all[0] != "shop: 3 lines are left out here, see: log" || all[1] != "shop: 0" {
 			t.Errorf("%d lines, the first %q", len(all), all[:2])
 		}
 	})

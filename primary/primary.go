@@ -36,13 +36,29 @@ type Config struct {
 	Env    []string
 	Dir    string
 
+	// Program is the path of the main package; empty: unknown.
+	Program string
+	// Adopt takes the state of another program over.
+	Adopt bool
+
 	Starter Starter
-	// Prepare, when not nil, is called once before the first worker is
-	// started, with the address of the admin port; its error ends the start. It
-	// is called again, from another goroutine, when the worker of the admin
-	// port misses something.
+	// Prepare, if not nil, is called once before the first worker is started,
+	// with the address of the admin port; its error ends the start. It is called
+	// again, from another goroutine, when a shell worker misses something.
 	Prepare func(admin string, again bool) error
-	Custody Custody           // of the state directory
+	Broker  Broker // of the state directory
+	// Settings are sent to the workers of a pool, by its name, if their program
+	// does not know them.
+	Settings map[string][]byte
+	// Reread, if not nil, reads Spec and Settings anew: a reload asks for what its
+	// pools execute, and where. It is called beside the loop, and may hang.
+	Reread func() (Configuration, error)
+	// Clock, if not nil, reads a schedule and returns what its next time after
+	// another one is; zero: it has none. Without it no pool has a schedule.
+	Clock func(schedule string) (next func(after time.Time) time.Time, err error)
+	// Settled, if not nil, is called once, when each worker is ready or has been
+	// given up.
+	Settled func() error
 	Out     io.Writer         // the console; nil: nothing is shown
 	Console func(text string) // set by Run
 
@@ -52,10 +68,8 @@ type Config struct {
 	// Back is why a newer image gave up and executed this one again.
 	Back string
 
-	gather  time.Duration // for survivors to say hello; 0: gatherTimeout
-	held    held          // descriptors, for an exec
-	notify  func()        // takes the signals, again after an exec that failed
-	pending func() bool   // a signal has come that nobody has acted on
+	adoption time.Duration // for survivors to say hello; 0: adoptionTimeout
+	held     held          // descriptors, for an exec
 }
 
 // Starter starts processes and takes over those of an earlier primary.
@@ -69,18 +83,19 @@ type Primary struct {
 	cfg     Config
 	events  chan event
 	ended   chan struct{} // closed when the loop has ended
-	last    []*job        // the jobs as they were then
-	told    chan struct{} // size 1: somebody has learned how the stop went
-	log     *journal[control.LogLine]
-	news    *journal[control.Event]
+	log     *eventLog[control.LogLine]
+	news    *eventLog[control.Event]
 	key     []byte
 	calls   calls
-	server  *ipc.Server
 	console *console
 	talks   sync.WaitGroup // conversations
+	workers *admission     // of worker.sock
+	given   *given         // sockets of its own manager; nil: none
+	file    *reader
 
-	preparing chan struct{} // size 1: a token for the one who prepares
-	prepared  time.Time     // when that was last done; the token's
+	prepared        chan time.Time // size 1: when that was last done; held by the goroutine that prepares
+	preparing       sync.Mutex     // a leaf; protects nextPreparation
+	nextPreparation *preparation   // has not begun; nil: there is none
 }
 
 // Sizes of what is kept in memory.
@@ -90,40 +105,45 @@ const (
 	keptEvents = 1024
 )
 
-// gcPercent trades a little work for memory: there is little garbage, and what
-// a burst leaves is given back (see rest).
+// gcPercent trades a little work for memory: there is little garbage, and the
+// memory of a burst is given back (see trim).
 const gcPercent = 50
 
 // spareThreads are more than the primary needs at any moment: those that run, a
 // start of a process on each processor, writes that wait for a disk.
 const spareThreads = 10
 
-// Run is a whole life of a primary: it takes the state directory, opens the
-// listeners, starts the pools and returns when the cluster has been stopped,
-// with nothing left of it. ctx ends it as a stop does.
+// Run is the whole life of a primary: it takes the state directory, opens the
+// listeners, starts the pools and returns when the cluster has been stopped and
+// nothing is left of it. ctx ends it as a stop does.
 func Run(ctx context.Context, cfg Config) (err error) {
 	debug.SetGCPercent(gcPercent)
 	proc.SpareThreads(spareThreads)
 	if cfg.Image > 0 {
 		return succeed(ctx, cfg)
 	}
+	given := takeGiven() // before anything is started, which would inherit them
 	lock, err := takeState(cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	sweep(cfg.State)
-	p, err := newPrimary(cfg, lock)
+	r, unread := loadRecord(cfg.State)
+	p, err := newPrimary(cfg, lock, r)
 	if err != nil {
 		return err
 	}
-	r, err := loadRecord(cfg.State)
-	if err != nil {
-		p.console.say(fmt.Sprintf("what the last primary left is of no use: %v", err))
-		r = nil
+	if unread != nil {
+		p.console.say(fmt.Sprintf("the record of the last primary cannot be used: %v", unread))
 	}
+	if err := p.checkProgram(r); err != nil {
+		return err
+	}
+	p.given = given
 	l, err := p.assemble(r, nil)
 	if err == nil {
+		given.unused(l)
 		err = p.prepare(l)
 	}
 	if err != nil {
@@ -138,8 +158,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return p.serve(ctx, l, workers, ctl)
 }
 
-func newPrimary(cfg Config, lock *os.File) (*Primary, error) {
-	key, err := readKey(filepath.Join(cfg.State, keyFile))
+func newPrimary(cfg Config, lock *os.File, r *record) (*Primary, error) {
+	cfg = cfg.goingOn(r)
+	key, err := takeKey(cfg.State, r)
 	if err != nil {
 		return nil, err
 	}
@@ -151,19 +172,20 @@ func newPrimary(cfg Config, lock *os.File) (*Primary, error) {
 	epoch := uint64(time.Now().UnixNano())
 	p := &Primary{
 		cfg: cfg, key: key,
-		events:    make(chan event, 64),
-		ended:     make(chan struct{}),
-		told:      make(chan struct{}, 1),
-		preparing: make(chan struct{}, 1),
-		log:       newJournal(epoch, keptLines, keptBytes, func(x control.LogLine) int { return len(x.Text) + 64 }),
-		news:      newJournal(epoch, keptEvents, keptBytes, func(x control.Event) int { return len(x.Text) + 128 }),
+		events:   make(chan event, 64),
+		ended:    make(chan struct{}),
+		prepared: make(chan time.Time, 1),
+		file:     newReader(cfg.Reread),
+		workers:  newAdmission(poolUsers(cfg.Spec.Pools)),
+		log:      newEventLog(epoch, keptLines, keptBytes, func(x control.LogLine) int { return len(x.Text) + 64 }),
+		news:     newEventLog(epoch, keptEvents, keptBytes, func(x control.Event) int { return len(x.Text) + 128 }),
 	}
 	out := p.cfg.Out
 	if out == nil {
 		out = io.Discard
 	}
+	p.prepared <- time.Time{}
 	p.console = newConsole(out, cfg.Spec.Name)
-	p.server = ipc.NewServer(func(user string) control.Control { return as{p: p, user: user} })
 	return p, nil
 }
 
@@ -177,7 +199,6 @@ func (p *Primary) post(e event) bool {
 	}
 }
 
-// close lets go of everything that the pools hold open.
 func (l *loop) close() {
 	for _, p := range l.pools {
 		p.unlisten()
@@ -190,62 +211,65 @@ func (l *loop) close() {
 // serve runs the loop, the sockets and the signals until the loop ends.
 func (p *Primary) serve(ctx context.Context, l *loop, workers, ctl *net.UnixListener) error {
 	con := p.console
-	if err := l.hold(workers, ctl); err != nil {
+	var err error
+	l.hearing, err = p.openHearing(l.im)
+	if err == nil {
+		err = l.hold(workers, ctl)
+	}
+	if err != nil {
 		l.close()
-		return err
+		return errors.Join(err, l.hearing.close())
 	}
 	signals := takeSignals()
-	l.cfg.pending = func() bool { return len(signals) > 0 }
-	l.cfg.notify = func() { signal.Notify(signals, primarySignals()...) }
 	defer signal.Stop(signals)
-	ctx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	go con.run() // its end is waited for in con.close, but not for a reader that has stopped
-	wg.Go(func() { p.accept(ctx, workers, p.greetWorker) })
-	wg.Go(func() { p.accept(ctx, ctl, p.greetLocal) })
-	wg.Go(func() { p.signals(ctx, signals) })
+	ctx, hangUp := context.WithCancel(ctx)
+	requests, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg, reaping sync.WaitGroup
+	go con.run() // con.close waits for its end, but not for a reader that has stopped
+	wg.Go(func() { p.accept(ctx, requests, workers, p.workers, p.greetWorker) })
+	if l.hearing != nil {
+		wg.Go(func() { l.hearing.run(p.post) })
+	}
+	wg.Go(func() { p.accept(ctx, requests, ctl, newAdmission(nil), p.greetLocal) })
+	reaping.Go(func() { p.reapStrangers(requests) }) // all children of the image before have been adopted
 	l.cfg.Console(l.listening())
 	l.sweepGenerations()
-	l.persist(true) // before the first spawn: the number of a generation is never used again
+	l.persist(true) // before the first spawn: a generation's number is never used again
 	l.rearm()
 	l.alarm()
-	l.run(p.events)
-	p.last = l.jobs
+	l.answerAll()
+	l.run(ctx, p.events, signals)
 	close(p.ended)
-	p.farewell(l)
 	l.spawn.wg.Wait() // every process has been reaped: only readers of output are left
-	err := errors.Join(l.fatal, ignoreClosed(workers.Close()), ignoreClosed(ctl.Close()), p.unlink())
+	err = errors.Join(l.fatal, ignoreClosed(workers.Close()), ignoreClosed(ctl.Close()), l.hearing.close(), p.unlink())
 	wg.Wait() // from here on there are no new conversations
-	p.lastWords()
-	cancel()
+	cancel()  // a followed job has ended, and its end is on its way
+	reaping.Wait()
+	last := time.AfterFunc(lastWords, hangUp)
 	p.talks.Wait()
+	last.Stop()
+	hangUp()
 	l.close()
 	con.close()
 	return err
 }
 
-// farewellWait is how long the sockets stay for the one who asked for the stop.
-const farewellWait = 500 * time.Millisecond
+// lastWords is how long a peer may take to read how a stop went.
+const lastWords = time.Second
 
-// farewell lets whoever asked for the stop learn how it went: the question
-// comes on a connection of its own, and a small cluster ends faster.
-func (p *Primary) farewell(l *loop) {
-	if !l.awaited {
-		return
-	}
-	select {
-	case <-p.told:
-	case <-time.After(farewellWait):
-	}
+// reaper is a starter that reaps processes that it has not started.
+type reaper interface {
+	ReapStrangers(ctx context.Context) error
 }
 
-// lastWords gives the conversations that carry the answer to a stop a moment.
-func (p *Primary) lastWords() {
-	done := make(chan struct{})
-	go func() { p.talks.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(time.Second):
+func (p *Primary) reapStrangers(ctx context.Context) {
+	r, ok := p.cfg.Starter.(reaper)
+	if !ok {
+		return
+	}
+	if err := r.ReapStrangers(ctx); err != nil {
+		p.post(func(l *loop) { l.tell(control.Event{Kind: control.EventClusterTrouble, Text: err.Error()}) })
 	}
 }
 
@@ -253,12 +277,12 @@ func (p *Primary) lastWords() {
 func (l *loop) listening() string {
 	var parts []string
 	for _, p := range l.pools {
-		for _, g := range p.groups {
+		for _, o := range p.open {
 			name := p.spec.Name
 			if name == l.cfg.Spec.Admin {
 				name = "admin port"
 			}
-			parts = append(parts, name+" on "+g.Addr())
+			parts = append(parts, name+" on "+o.group.Addr())
 		}
 	}
 	return fmt.Sprintf("primary %d, %s", l.cfg.PID, strings.Join(append(parts, "state in "+l.cfg.State), ", "))
@@ -281,41 +305,35 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// signals are a convenience: TERM and INT stop, HUP reloads, USR2 restarts.
-// The sockets are the real way.
-func (p *Primary) signals(ctx context.Context, c <-chan os.Signal) {
-	for {
-		select {
-		case <-p.ended:
-			return
-		case <-ctx.Done():
-			p.onSignal(func(l *loop) error { _, err := l.stop("the end of its context"); return err })
-			return
-		case s := <-c:
-			p.onSignal(signalled(s))
-		}
+// signalled handles a signal: TERM and INT stop, HUP reloads, USR2 restarts.
+// Signals are a convenience; the sockets are the real way.
+func (l *loop) signalled(s os.Signal) {
+	var err error
+	switch by := "signal " + s.String(); s {
+	case syscall.SIGHUP:
+		go l.reloadAnew(control.ReloadRequest{}, by, func(err error) control.Event {
+			return control.Event{Kind: control.EventSignalRefused, Text: err.Error()}
+		})
+	case syscall.SIGUSR2:
+		_, err = l.restart(control.RestartRequest{}, by)
+	default:
+		_, err = l.stop(by)
+	}
+	if err != nil {
+		l.tell(control.Event{Kind: control.EventSignalRefused, Text: err.Error()})
 	}
 }
 
-func signalled(s os.Signal) func(*loop) error {
-	by := "signal " + s.String()
-	return func(l *loop) (err error) {
-		switch s {
-		case syscall.SIGHUP:
-			_, err = l.reload(control.ReloadRequest{}, by)
-		case syscall.SIGUSR2:
-			_, err = l.restart(control.RestartRequest{}, by)
-		default:
-			_, err = l.stop(by)
+// reloadAnew reads the configuration, and then reloads pools; refused is the event
+// of why not.
+func (l *loop) reloadAnew(r control.ReloadRequest, by string, refused func(error) control.Event) {
+	now, err := l.file.now(context.Background())
+	l.post(func(l *loop) {
+		if err == nil {
+			_, err = l.reload(r, by, now)
 		}
-		return err
-	}
-}
-
-func (p *Primary) onSignal(f func(*loop) error) {
-	p.post(func(l *loop) {
-		if err := f(l); err != nil {
-			l.tell(control.Event{Kind: "signal.refused", Text: err.Error()})
+		if err != nil {
+			l.tell(refused(err))
 		}
 	})
 }

@@ -12,27 +12,34 @@ import (
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/durable"
 	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/internal/proc"
 )
 
-// recordVersion is the version of [record]. One that only adds fields keeps
-// its number: unknown fields are ignored, missing ones are zero.
+// recordVersion is the version of [record]. If only fields are added it stays the
+// same: unknown fields are ignored, missing ones are zero.
 const recordVersion = 1
 
-// record is what of a primary outlives it: what it was asked to run, and what
-// it runs. A new primary takes the wishes as they stand here; of the processes
-// it is only a hint, for each proves itself by its hello.
+// record is what outlives a primary: what it was asked to run, and what it runs.
+// A new primary takes the wishes as they stand here; the processes are only a
+// hint, because each proves itself by its hello.
 type record struct {
 	Version int       `cbor:"version"`
 	BootID  string    `cbor:"boot_id"` // of the machine: pids of an earlier boot mean nothing
 	PID     int       `cbor:"pid"`
 	Since   time.Time `cbor:"since"`
-	// Mono is what the clock that nobody sets said then; 0: it is not known.
+	// Mono is the monotonic clock at that time; 0: unknown.
 	Mono    time.Duration `cbor:"mono,omitempty"`
 	Stopped bool          `cbor:"stopped"` // on purpose, with nothing left
 	LastJob int           `cbor:"last_job"`
-	Pools   []poolRecord  `cbor:"pools"`
-	Jobs    []jobRecord   `cbor:"jobs"` // running ones that go on
-	Ended   []jobRecord   `cbor:"ended,omitempty"`
+	Key     []byte        `cbor:"key,omitempty"` // of the workers' secrets, for when its file has gone
+	// Program, Path and Dir are of the primary that wrote it: see [Config].
+	Program string         `cbor:"program,omitempty"`
+	Path    string         `cbor:"path,omitempty"`
+	Dir     string         `cbor:"dir,omitempty"`
+	Pools   []poolRecord   `cbor:"pools"`
+	Jobs    []jobRecord    `cbor:"jobs"` // running ones that go on
+	Errands []errandRecord `cbor:"errands,omitempty"`
+	Ended   []jobRecord    `cbor:"ended,omitempty"`
 }
 
 type poolRecord struct {
@@ -42,30 +49,32 @@ type poolRecord struct {
 	LastGen     int                `cbor:"last_gen"`
 	Failure     string             `cbor:"failure,omitempty"`
 	Generations []generationRecord `cbor:"generations"`
-	Seats       []seatRecord       `cbor:"seats"`
-	Listen      []string           `cbor:"listen,omitempty"` // what its workers accept on
-	Former      []string           `cbor:"former,omitempty"` // and those that a reload has not replaced, or had not brought back
+	Slots       []slotRecord       `cbor:"seats"`
+	// Listen is what new workers accept on, Previous what those of another
+	// generation do: for primaries that do not read it of each generation.
+	Listen   []string `cbor:"listen,omitempty"`
+	Previous []string `cbor:"former,omitempty"`
 	// Drain and Kill are how long a worker has from a TERM to the next, and from
 	// there to KILL, if the cluster is ended without a primary.
 	Drain time.Duration `cbor:"drain,omitempty"`
 	Kill  time.Duration `cbor:"kill,omitempty"`
+	// StopSignal asks them to end; empty: TERM.
+	StopSignal string `cbor:"stop_signal,omitempty"`
+	Spare      bool   `cbor:"spare,omitempty"` // their descendants
+	// Runs and Reloads are what the clock begins next.
+	Runs    appointmentRecord `cbor:"runs,omitzero"`
+	Reloads appointmentRecord `cbor:"reloads,omitzero"`
+	// Open are the listeners, in order: with port 0 an address does not tell which
+	// sockets are its own.
+	Open []openRecord `cbor:"open,omitempty"`
 }
 
-type generationRecord struct {
-	Number int       `cbor:"number"`
-	Path   string    `cbor:"path"`
-	Dev    uint64    `cbor:"dev"`
-	Ino    uint64    `cbor:"ino"`
-	Argv   []string  `cbor:"argv"`
-	Env    []string  `cbor:"env"`
-	Dir    string    `cbor:"dir"`
-	Since  time.Time `cbor:"since"`
-	Burned bool      `cbor:"burned,omitempty"`
-	Kept   string    `cbor:"kept,omitempty"`
-	Made   *settings `cbor:"made,omitempty"`
+type openRecord struct {
+	Addr  string `cbor:"addr"`  // as configured
+	Bound string `cbor:"bound"` // with its port
 }
 
-type seatRecord struct {
+type slotRecord struct {
 	Want     int             `cbor:"want"`
 	Hold     control.State   `cbor:"hold,omitempty"`
 	Gen      int             `cbor:"gen"`
@@ -74,31 +83,41 @@ type seatRecord struct {
 	Old      []processRecord `cbor:"old,omitempty"`
 	Coming   int             `cbor:"coming,omitempty"` // generation to start when the old ones have gone
 	Within   time.Duration   `cbor:"within,omitempty"` // for it to become ready
-	Alone    bool            `cbor:"alone,omitempty"`  // nothing is started before they have
+	Alone    bool            `cbor:"alone,omitempty"`  // nothing is started before they have ended
 	Failures int             `cbor:"failures,omitempty"`
 	Recent   []time.Time     `cbor:"recent,omitempty"`
 	Restarts int             `cbor:"restarts,omitempty"`
 	Exits    []control.Exit  `cbor:"exits,omitempty"`
+	Crashes  crashes         `cbor:"crashes,omitzero"`
+	Left     []leftover      `cbor:"left,omitempty"` // of workers that have gone, and is being ended
 }
 
 type processRecord struct {
-	Inc     uint64    `cbor:"inc"`
-	Gen     int       `cbor:"gen"`
-	PID     int       `cbor:"pid"`
-	Start   uint64    `cbor:"start"` // proc_pid_stat(5), field 22
-	Ready   bool      `cbor:"ready"`
-	ReadyAt time.Time `cbor:"ready_at"`
-	Since   time.Time `cbor:"since"`
-	Ending  int       `cbor:"ending"`
-	Final   bool      `cbor:"final,omitempty"`
-	Closed  bool      `cbor:"closed,omitempty"`
-	Former  bool      `cbor:"former,omitempty"` // accepts on the former addresses of its pool
-	Reason  string    `cbor:"reason,omitempty"`
+	Inc      uint64    `cbor:"inc"`
+	Gen      int       `cbor:"gen"`
+	PID      int       `cbor:"pid"`
+	Start    uint64    `cbor:"start"` // proc_pid_stat(5), field 22
+	Ready    bool      `cbor:"ready"`
+	ReadyAt  time.Time `cbor:"ready_at"`
+	Since    time.Time `cbor:"since"`
+	Ending   int       `cbor:"ending"`
+	Final    bool      `cbor:"final,omitempty"`
+	Linger   bool      `cbor:"linger,omitempty"`
+	Closed   bool      `cbor:"closed,omitempty"`
+	Previous bool      `cbor:"former,omitempty"` // accepts on those of its pool
+	Reason   string    `cbor:"reason,omitempty"`
+	Status   string    `cbor:"status,omitempty"`  // what it says of itself
+	Leaving  bool      `cbor:"leaving,omitempty"` // it ends by itself
+	Told     bool      `cbor:"told,omitempty"`    // another program: its stop signal has been sent
+	// Group is the control group of the process and its descendants.
+	Group   proc.Cgroup `cbor:"group,omitempty"`
+	Private string      `cbor:"private,omitempty"` // address, under control.ShareRelay
 }
 
 type jobRecord struct {
 	Job    control.Job           `cbor:"job"`
 	Events []control.JobEvent    `cbor:"events"`
+	Seq    int                   `cbor:"seq,omitempty"` // of the last event
 	Asked  control.ReloadRequest `cbor:"asked"`
 	Cycles []cycleRecord         `cbor:"cycles"`
 	// Fill and Empty are the workers that a job still waits for: until they
@@ -107,9 +126,14 @@ type jobRecord struct {
 	Empty  []string `cbor:"empty,omitempty"`
 	Failed []string `cbor:"failed,omitempty"`
 	Asker  uint64   `cbor:"asker,omitempty"` // the worker that asked for its own pool
+	// Early is whether its errands were not over.
+	Early  bool         `cbor:"early,omitempty"`
+	Config *configState `cbor:"config,omitempty"` // that it takes in
+	// Summary is what a job will tell at its end of the pools that it has
+	// finished.
+	Summary []control.JobEvent `cbor:"summary,omitempty"`
 }
 
-// cycleRecord is the intent of a reload of one pool.
 type cycleRecord struct {
 	Pool    string `cbor:"pool"`
 	Begun   bool   `cbor:"begun"`
@@ -121,9 +145,23 @@ type cycleRecord struct {
 	Counted int    `cbor:"counted"`
 	Total   int    `cbor:"total"`
 	Again   bool   `cbor:"again,omitempty"` // replace by the same: worker restart
+
+	Watch   time.Duration `cbor:"watch,omitempty"`
+	Allowed int           `cbor:"allowed,omitempty"` // crashes
+	Watched time.Time     `cbor:"watched,omitzero"`  // since when
+
+	// State is the whole reload. The fields above are for primaries that do not
+	// know it; nil: one of those wrote it.
+	State *reload `cbor:"state,omitempty"`
 }
 
-const recordFile = "cluster"
+const (
+	recordFile = "cluster"
+	// smallRecord is what earlier primaries read; a record is larger only if it
+	// must be.
+	smallRecord = durable.MaxSecret
+	maxRecord   = 64 << 20
+)
 
 // bootID names this boot of the machine (random(4), sysctl kernel.random).
 func bootID() string {
@@ -134,7 +172,7 @@ func bootID() string {
 // loadRecord reads what the last primary left; nil if there was none.
 func loadRecord(state string) (*record, error) {
 	path := filepath.Join(state, recordFile)
-	data, _, err := durable.ReadSecret(path)
+	data, err := durable.ReadLargeSecret(path, maxRecord)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, nil
@@ -159,79 +197,11 @@ func decodeRecord(data []byte) (*record, error) {
 	return &r, nil
 }
 
-// saver writes the record: at once and durably where a promise depends on it,
-// else soon, for it is only a hint.
-type saver struct {
-	path string
-	last []byte
-	safe bool // last is on disk
-	sick bool // the last write failed
-}
-
-// write stores the record if it is another than the last one. Only a durable
-// one is worth a wait for the disk.
-func (s *saver) write(r record, lasting bool) error {
-	data, err := ipc.Encode(r)
-	if err == nil && len(data) > durable.MaxSecret {
-		data, err = ipc.Encode(r.brief())
-	}
-	if err != nil {
-		return err
-	}
-	if string(data) == string(s.last) && (s.safe || !lasting) {
-		return nil
-	}
-	if lasting {
-		err = durable.WriteFile(s.path, data, 0o600)
-	} else {
-		err = replaceFile(s.path, data)
-	}
-	if err == nil {
-		s.last, s.safe = data, lasting
-	}
-	return err
-}
-
-// brief is the record without what only people read: with hundreds of workers
-// that die again and again it would be larger than [loadRecord] reads.
-func (r record) brief() record {
-	r.Ended, r.Pools = nil, slices.Clone(r.Pools)
-	for i := range r.Pools {
-		p := &r.Pools[i]
-		p.Seats = slices.Clone(p.Seats)
-		for k := range p.Seats {
-			p.Seats[k].Exits = slices.Clone(p.Seats[k].Exits)
-			for n := range p.Seats[k].Exits {
-				p.Seats[k].Exits[n].Lines = nil
-			}
-		}
-	}
-	r.Jobs = slices.Clone(r.Jobs)
-	for i := range r.Jobs {
-		r.Jobs[i].Events = slices.Clone(r.Jobs[i].Events)
-		for n := range r.Jobs[i].Events {
-			r.Jobs[i].Events[n].Lines = nil
-		}
-	}
-	return r
-}
-
-// freshSuffix is of the record while replaceFile writes it.
-const freshSuffix = ".new"
-
-// replaceFile is a write that a crash of the process survives, and one of the
-// machine need not: its processes do not either.
-func replaceFile(path string, data []byte) error {
-	temp := path + freshSuffix
-	if err := os.WriteFile(temp, data, 0o600); err != nil {
-		return errors.Join(err, os.Remove(temp))
-	}
-	return os.Rename(temp, path)
-}
-
 // record is the cluster as it is now.
 func (l *loop) record() record {
-	r := record{Version: recordVersion, BootID: l.bootID, PID: l.cfg.PID, Since: l.since, Mono: l.began, LastJob: l.lastJob}
+	r := record{Version: recordVersion, BootID: l.bootID, PID: l.cfg.PID, Since: l.since, Mono: l.began, LastJob: l.lastJob, Key: l.spawn.key}
+	r.Program, r.Path, r.Dir = l.cfg.Program, l.cfg.Binary, l.cfg.Dir
+	r.Errands = l.errandRecords()
 	for _, p := range l.pools {
 		r.Pools = append(r.Pools, p.record())
 	}
@@ -248,10 +218,13 @@ func (l *loop) record() record {
 }
 
 func (j *job) record() jobRecord {
-	r := jobRecord{Job: j.value(), Events: j.events}
+	r := jobRecord{Job: j.value(), Events: j.events(), Seq: j.seq}
 	switch w := j.work.(type) {
-	case *reload:
+	case *reloadJob:
 		return w.record(j)
+	case *configJob:
+		r = w.cycles.record(j)
+		r.Config, r.Early = &w.configState, false
 	case *fill:
 		r.Fill, r.Failed = idList(w.waiting), w.failed
 	case *empty:
@@ -260,9 +233,9 @@ func (j *job) record() jobRecord {
 	return r
 }
 
-func idList(seats []*seat) []string {
+func idList(slots []*slot) []string {
 	var all []string
-	for _, s := range seats {
+	for _, s := range slots {
 		all = append(all, s.id())
 	}
 	return all
@@ -270,29 +243,58 @@ func idList(seats []*seat) []string {
 
 func (p *pool) record() poolRecord {
 	r := poolRecord{Name: p.spec.Name, Target: p.target, Gen: p.gen, LastGen: p.lastGen, Failure: p.failure}
-	r.Listen = p.addrs
-	if p.former != nil {
-		r.Former = p.former.addrs
-	} else if p.gathering != nil {
-		r.Former = p.gathering.former.addrs // it has not come back yet
-	}
-	r.Drain, r.Kill = p.spec.LameDuck+p.spec.DrainTimeout, p.spec.KillAfter
+	r.Drain, r.Kill, r.StopSignal = p.spec.LameDuck+p.spec.DrainTimeout, p.spec.KillAfter, p.spec.StopSignal
+	r.Runs, r.Reloads = p.runs.record(), p.reloads.record()
+	r.Spare = p.spec.KillGroup == control.KillOwnGroup
 	for _, g := range p.generations {
-		dev, ino := g.binary.Identity()
-		r.Generations = append(r.Generations, generationRecord{g.number, g.binary.Path(), dev, ino, g.argv, g.env, g.dir, g.since, g.burned, g.kept, g.made})
+		r.Generations = append(r.Generations, g.record())
 	}
-	for _, s := range p.seats {
-		r.Seats = append(r.Seats, s.record())
+	for _, s := range p.slots {
+		r.Slots = append(r.Slots, s.record())
+	}
+	r.Open = p.openRecords()
+	r.Listen = p.listenOf(p.coming())
+	for _, s := range r.Slots {
+		for _, o := range s.processes() {
+			if o.Previous {
+				r.Previous = p.listenOf(o.Gen)
+			}
+		}
 	}
 	return r
 }
 
-func (s *seat) record() seatRecord {
-	r := seatRecord{
-		Want: int(s.want), Hold: s.hold, Gen: s.gen, Failures: s.failures, Recent: s.recent, Restarts: s.restarts, Exits: s.exits,
+func (p *pool) openRecords() (all []openRecord) {
+	if p.adoption != nil {
+		return p.wasOpen // they are coming back
+	}
+	for _, o := range p.open {
+		all = append(all, openRecord{o.addr, o.group.Addr()})
+	}
+	return all
+}
+
+// coming is the generation that new workers get.
+func (p *pool) coming() int {
+	switch c := p.reloading(); {
+	case c == nil:
+		return p.gen
+	case c.Phase == reloadGivingUp:
+		return c.From
+	default:
+		return c.target()
+	}
+}
+
+func (s *slot) record() slotRecord {
+	r := slotRecord{
+		Want: int(s.want), Hold: s.hold, Gen: s.gen, Failures: s.failures, Recent: s.recent, Restarts: s.restarts, Exits: s.exits, Crashes: s.crashes,
 		Coming: s.coming.gen, Within: s.coming.within, Alone: s.alone,
 	}
 	r.Cur, r.Next = s.processRecord(s.cur), s.processRecord(s.next)
+	for _, o := range s.leftovers {
+		r.Left = append(r.Left, *o)
+	}
 	for _, p := range s.old {
 		if o := s.processRecord(p); o != nil {
 			r.Old = append(r.Old, *o)
@@ -301,37 +303,41 @@ func (s *seat) record() seatRecord {
 	return r
 }
 
-// processRecord is nil for a process that has not been started yet: until it
-// has a pid there is nothing to find again.
-func (s *seat) processRecord(p process) *processRecord {
-	run := s.runs[p.inc]
-	if !p.some() || run == nil || run.process == nil {
+// processRecord is nil for a process without a pid: there is nothing to find
+// again.
+func (s *slot) processRecord(p processState) *processRecord {
+	run := s.processes[p.inc]
+	if !p.some() || run == nil || run.handle == nil {
 		return nil
 	}
 	return &processRecord{
-		Inc: p.inc, Gen: p.gen, PID: run.pid(), Start: run.process.StartTime(), Ready: p.ready, ReadyAt: p.readyAt,
-		Since: p.since, Ending: int(p.ending), Final: p.final, Closed: run.closed, Reason: p.reason,
-		Former: run.former || s.pool.leaves(run),
+		Inc: p.inc, Gen: p.gen, PID: run.pid(), Start: run.handle.StartTime(), Ready: p.ready, ReadyAt: p.readyAt,
+		Since: p.since, Ending: int(p.ending), Final: p.final, Linger: p.linger, Closed: run.closed, Reason: p.reason, Status: run.status, Leaving: run.leaving, Told: run.told, Group: run.group, Private: run.private,
+		Previous: !run.closed && !slices.Equal(s.pool.listenOf(p.gen), s.pool.listenOf(s.pool.coming())),
 	}
 }
 
-func (w *reload) record(j *job) jobRecord {
-	r := jobRecord{Job: j.value(), Events: j.events} // a succession is over in the next image, or was never begun
-	if j.asker != nil {
-		r.Asker = j.asker.inc
+func (w *reloadJob) record(j *job) jobRecord {
+	r := jobRecord{Job: j.value(), Events: j.lasting(), Seq: j.seq, Summary: j.summary} // an exec in place is over in the next image, or never was
+	if j.caller != nil {
+		r.Asker = j.caller.inc
 	}
+	r.Early = !w.errands.over
 	for _, c := range w.todo {
 		r.Asked = c.request
-		cr := cycleRecord{Pool: c.pool.spec.Name, Begun: c.begun, From: c.from, To: c.by, Canary: c.canary, Undoing: c.undoing, Cause: c.cause, Counted: c.counted, Total: c.total, Again: c.to == nil}
-		if c.undoing && c.to != nil {
-			cr.To = c.to.number
-		}
-		r.Cycles = append(r.Cycles, cr)
+		r.Cycles = append(r.Cycles, c.record())
 	}
 	return r
 }
 
-// pool is what a record says of one pool; nil if nothing.
+func (c *poolReload) record() cycleRecord {
+	state := c.copy()
+	return cycleRecord{
+		Pool: c.pool.spec.Name, Begun: c.Phase != reloadQueued, From: c.From, To: c.To, Canary: c.passed(), Undoing: c.Phase == reloadRollingBack,
+		Cause: c.Cause, Counted: c.Counted, Total: c.Total, Again: c.Again, Watch: c.Watch, Allowed: c.Allowed, Watched: c.Watched, State: &state,
+	}
+}
+
 func (r *record) pool(name string) *poolRecord {
 	if r == nil {
 		return nil
@@ -342,55 +348,4 @@ func (r *record) pool(name string) *poolRecord {
 		}
 	}
 	return nil
-}
-
-// saveSoon is how long changes are collected before they are written.
-const saveSoon = 20 * time.Millisecond
-
-// save writes the record soon, if something has happened.
-func (l *loop) save() {
-	if !l.changed || l.saving || l.ended {
-		return
-	}
-	l.saving = true
-	post := l.post
-	time.AfterFunc(saveSoon, func() {
-		post(func(l *loop) {
-			l.saving = false
-			l.persist(false)
-		})
-	})
-}
-
-// persist writes the record now; lasting, when a promise depends on it. A trouble
-// is told once.
-func (l *loop) persist(lasting bool) {
-	sick := l.saver.sick
-	if err := l.write(lasting); err != nil && !sick {
-		l.tell(control.Event{Kind: "cluster.trouble", Text: err.Error()})
-	}
-}
-
-func (l *loop) write(lasting bool) error {
-	l.changed = false
-	err := l.saver.write(l.record(), lasting)
-	if l.saver.sick = err != nil; err != nil {
-		return fmt.Errorf("write down what runs: %w", err)
-	}
-	return nil
-}
-
-// stopped is the record of the same cluster with nothing left of it.
-func (r record) stopped() record {
-	r.Stopped, r.Jobs = true, nil
-	r.Pools = slices.Clone(r.Pools)
-	for i := range r.Pools {
-		r.Pools[i].Seats = nil
-	}
-	return r
-}
-
-// depart leaves the record of a cluster that was stopped on purpose.
-func (l *loop) depart() {
-	_ = l.saver.write(l.record().stopped(), true) // processes that have gone are found to have gone without it, too
 }

@@ -2,6 +2,7 @@ package primary
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +22,7 @@ func someRecord() record {
 	at := time.Date(2026, 3, 7, 3, 7, 12, 345, time.UTC)
 	p := processRecord{
 		Inc: 17, Gen: 2, PID: 4711, Start: 99, Ready: true, ReadyAt: at, Since: at,
-		Ending: int(termed), Final: true, Closed: true, Reason: "ignored TERM",
+		Ending: int(termed), Final: true, Linger: true, Closed: true, Reason: "ignored TERM", Private: "127.0.0.1:20123",
 	}
 	job := control.Job{ID: "7", Kind: "reload", What: "web", Pools: []string{"web"}, Owner: "viola", Since: at, State: control.JobRunning, Done: 1, Total: 3}
 	return record{
@@ -29,7 +30,7 @@ func someRecord() record {
 		Pools: []poolRecord{{
 			Name: "web", Target: 3, Gen: 1, LastGen: 2, Failure: "web/0 ended",
 			Generations: []generationRecord{{Number: 2, Path: "/bin/app", Dev: 1, Ino: 2, Argv: []string{"app", "-x"}, Env: []string{"A=b"}, Dir: "/", Since: at}},
-			Seats: []seatRecord{
+			Slots: []slotRecord{
 				{
 					Want: int(wantRun), Hold: control.Backoff, Gen: 1, Cur: &p, Next: &p, Old: []processRecord{p, p}, Failures: 2,
 					Recent: []time.Time{at}, Restarts: 5, Exits: []control.Exit{{Time: at, PID: 3, Code: -1, Signal: "SIGKILL", Uptime: time.Second, Lines: []string{"last"}}},
@@ -140,16 +141,63 @@ func TestLargeRecord(t *testing.T) {
 	r := someRecord()
 	x := control.Exit{PID: 3, Code: 1, Lines: []string{strings.Repeat("x", tailRoom)}}
 	for range 512 {
-		r.Pools[0].Seats = append(r.Pools[0].Seats, seatRecord{Want: int(wantRun), Exits: []control.Exit{x, x, x, x, x}})
+		r.Pools[0].Slots = append(r.Pools[0].Slots, slotRecord{Want: int(wantRun), Exits: []control.Exit{x, x, x, x, x}})
 	}
 	must(t, s.write(r, false))
 	got, err := loadRecord(dir)
 	must(t, err)
-	if n := len(got.Pools[0].Seats[100].Exits); n != 5 {
+	if n := len(got.Pools[0].Slots[100].Exits); n != 5 {
 		t.Errorf("%d exits are left", n)
 	}
 	if info, err := os.Stat(s.path); err != nil || info.Size() > durable.MaxSecret {
 		t.Errorf("%d bytes, %v", info.Size(), err)
+	}
+}
+
+// TestRecordIsRead, however large the cluster is and whatever happens to it.
+func TestRecordIsRead(t *testing.T) {
+	exit := control.Exit{Time: time.Now(), PID: 1 << 20, Generation: 3, Incarnation: 1 << 20, Code: 3, Uptime: time.Second, Lines: []string{strings.Repeat("l", 100)}}
+	process := &processRecord{Inc: 1 << 20, Gen: 3, PID: 1 << 20, Start: 1 << 30, Ready: true, ReadyAt: time.Now(), Since: time.Now()}
+	for _, pools := range []int{1, 3, 4} {
+		t.Run(fmt.Sprint(pools), func(t *testing.T) {
+			dir := t.TempDir()
+			s := &saver{path: filepath.Join(dir, recordFile)}
+			r := record{Version: recordVersion}
+			for p := range pools {
+				pool := poolRecord{Name: fmt.Sprint("pool-", p), Target: 512}
+				for range 512 {
+					pool.Slots = append(pool.Slots, slotRecord{Want: 1, Gen: 3, Cur: process, Exits: []control.Exit{exit, exit, exit, exit, exit}})
+				}
+				r.Pools = append(r.Pools, pool)
+			}
+			job := jobRecord{Job: control.Job{ID: "7", Kind: "reload", State: control.JobRunning}, Seq: keptJobEvents, Cycles: []cycleRecord{{Pool: "pool-0", To: 3}}}
+			for i := range keptJobEvents {
+				job.Events = append(job.Events, control.JobEvent{Seq: i + 1, Event: "replaced", Worker: "pool-0/1", Text: "worker pool-0/1 replaced: pid 1048576, generation 3"})
+			}
+			r.Jobs = []jobRecord{job}
+			if pools == 4 { // nothing of it can be left out
+				r.Pools[0].Generations = []generationRecord{{Number: 3, Env: []string{"A=" + strings.Repeat("x", smallRecord)}}}
+			}
+			must(t, s.write(r, false))
+			got, err := loadRecord(dir)
+			must(t, err)
+			for i, p := range got.Pools {
+				if d := cmp.Diff(r.Pools[i].Slots[511].Cur, p.Slots[511].Cur); d != "" || p.Target != 512 {
+					t.Errorf("pool %d, target %d (-want +got):\n%s", i, p.Target, d)
+				}
+			}
+			if j := got.Jobs[0]; j.Seq != keptJobEvents || j.Cycles[0].To != 3 {
+				t.Errorf("job %+v", j)
+			}
+			info, err := os.Stat(s.path)
+			must(t, err)
+			if pools < 4 && info.Size() > smallRecord {
+				t.Errorf("%d bytes are more than an earlier primary reads", info.Size())
+			}
+			if n := len(r.Pools[0].Slots[0].Exits[0].Lines); n != 1 || len(r.Jobs[0].Events) != keptJobEvents {
+				t.Error("the cluster's own state was changed")
+			}
+		})
 	}
 }
 

@@ -8,349 +8,259 @@ import (
 	"github.com/norestart/norestart/control"
 )
 
-// reload cycles the workers of pools one pool after the other.
-type reload struct {
-	first *succession // of a restart; nil when it is over
-	todo  []*cycle
+// reloadJob reloads pools one after the other. Its states and transitions are in
+// reload_state.go.
+type reloadJob struct {
+	errands errands
+	first   *execInPlace // of a restart; nil when it is over
+	todo    []*poolReload
 }
 
-// cycle gives the slots of one pool a successor each, a few at a time. The
-// first is the canary: nothing else is touched before it has proved itself.
-type cycle struct {
-	pool     *pool
-	to       *generation // to be adopted when the cycle begins; nil: replace by the same
-	request  control.ReloadRequest
-	begun    bool
-	moved    bool // new workers accept on other addresses than the old
-	back     bool // no more: those of the old again
-	from, by int  // generations
-
-	waiting []*seat       // not touched yet
-	doing   []*change     // successor being prepared
-	leaving []*change     // successor serves, the old process closes or drains
-	changed []*seat       // done, in order
-	before  map[*seat]int // what a changed slot ran
-	canary  bool          // passed
-	cause   string        // why the cycle failed
-	lines   []string      // the last ones of who failed
-	undoing bool          // changed slots go back to the old content
-	counted int           // lines printed
-	total   int
+// poolReload is a reload with its pool, slots and generation.
+type poolReload struct {
+	reload
+	pool       *pool
+	generation *generation // which the pool gets when its turn comes; nil: each slot its own again
+	request    control.ReloadRequest
+	only       []*slot // nil: all that run
 }
 
-// change is one slot in hand.
-type change struct {
-	seat    *seat
-	inc     uint64 // the successor; 0: it comes when the old process has gone
-	old     uint64 // who it replaces; 0: none
-	undo    bool   // back to what the slot ran before
-	refill  bool   // no successor: the slot starts again what it ran before
-	woken   bool   // the loop looks again when it has been ready for long enough
-	since   time.Time
-	told    bool // its line has been printed
-	overdue bool
+// newReload is the reload of a pool to a generation; nil: each slot to its own
+// again.
+func newReload(p *pool, g *generation, r control.ReloadRequest) *poolReload {
+	return &poolReload{reload: reload{Phase: reloadQueued, Again: g == nil}, pool: p, generation: g, request: r}
 }
 
-// closeTimeout is how long a retired worker may take to say that it accepts no
-// more: one that cannot is stuck, and a stuck one must not accept later.
-const closeTimeout = control.DefaultCallTimeout
-
-func (w *reload) advance(l *loop, j *job) {
-	if w.first != nil {
-		if w.first.advance(l, j) {
-			w.drop()
+func (w *reloadJob) advance(l *loop, j *job) {
+	if !w.errands.advance(l, j, w) {
+		if j.State != control.JobRunning {
+			w.end()
 		}
 		return
 	}
+	if w.first != nil {
+		if w.first.advance(l, j) {
+			w.end()
+		}
+		return
+	}
+	switch c, err := w.cycle(l, j); {
+	case err != nil:
+		w.drop(w.todo[1:])
+		l.finish(j, control.JobFailed, err.Error())
+	case c != nil:
+		w.drop(w.todo[1:])
+		c.end(l, j)
+	case len(w.todo) == 0:
+		l.finish(j, control.JobOK, "")
+	}
+}
+
+// cycle does what can be done now. It returns the reload that could not begin, or
+// did not end well; nil: there is none.
+func (w *reloadJob) cycle(l *loop, j *job) (*poolReload, error) {
 	for len(w.todo) > 0 {
 		c := w.todo[0]
-		if !c.begun {
+		if c.Phase == reloadQueued {
 			if err := c.begin(l, j); err != nil {
-				for _, never := range w.todo[1:] {
-					never.drop()
-				}
-				l.finish(j, control.JobFailed, err.Error())
-				return
+				return nil, err
 			}
 		}
-		if !c.advance(l, j) {
-			return
-		}
-		if c.cause != "" || j.cancelled {
-			for _, never := range w.todo[1:] {
-				never.drop()
-			}
-			c.end(l, j)
-			return
+		c.advance(l, j)
+		switch {
+		case !c.ended():
+			return nil, nil
+		case c.Phase != reloadDone:
+			return c, nil
 		}
 		w.todo = w.todo[1:]
 	}
-	l.finish(j, control.JobOK, "")
+	return nil, nil
 }
 
-// drop lets go of what a restart was about that was refused.
-func (w *reload) drop() {
-	w.first.to.close()
-	for _, c := range w.todo {
-		c.drop()
-	}
-}
-
-// drop lets go of a generation that was never begun.
-func (c *cycle) drop() {
-	if c.to != nil && !c.begun {
-		c.to.close()
-	}
-}
-
-func (c *cycle) begin(l *loop, j *job) error {
-	c.begun = true
-	c.before = make(map[*seat]int)
-	c.from = c.pool.gen
-	c.by = c.from
-	if c.to != nil {
-		l.adoptGeneration(c.pool, c.to)
-		c.by = c.to.number
-		var err error
-		if c.moved, err = c.pool.relisten(); err != nil {
-			c.to.burned = true
-			return fmt.Errorf("%w; %s", err, c.unchanged(j))
-		}
-	}
-	if c.waiting == nil {
-		c.waiting = cyclable(c.pool)
-	}
-	j.asker.last(c.waiting)
-	c.total = len(c.waiting)
-	l.persist(true) // before the first spawn: the next primary must know what was meant
-	c.pool.tidy()
-	j.Total += c.total
-	if c.total == 0 {
-		j.note("pool %s: no worker runs, nothing to replace", c.pool.spec.Name)
+// cycles are the reloads of a job, which may not be its only work; nil: none.
+func (j *job) cycles() *reloadJob {
+	switch w := j.work.(type) {
+	case *reloadJob:
+		return w
+	case *configJob:
+		return &w.cycles
 	}
 	return nil
 }
 
-// cyclable are the slots that a reload touches: not what is dead, done or
-// stopped; a ready one first, for it is the canary.
-func cyclable(p *pool) []*seat {
-	var seats []*seat
-	for _, s := range p.seats {
-		if s.want == wantRun && s.hold != control.Dead && s.hold != control.Done {
-			seats = append(seats, s)
-		}
+// end forgets what it has not begun.
+func (w *reloadJob) end() {
+	if w.first != nil {
+		w.first.to.close()
 	}
-	slices.SortStableFunc(seats, func(a, b *seat) int { return rank(a) - rank(b) })
-	return seats
+	w.drop(w.todo)
 }
 
-func rank(s *seat) int {
+func (*reloadJob) drop(todo []*poolReload) {
+	for _, c := range todo {
+		if c.Phase == reloadQueued && c.generation != nil {
+			c.generation.close()
+		}
+	}
+}
+
+// reloading is the reload that has the pool now; nil: none.
+func (p *pool) reloading() *poolReload {
+	if p.job == nil {
+		return nil
+	}
+	w := p.job.cycles()
+	if w == nil || len(w.todo) == 0 || w.todo[0].pool != p || w.todo[0].Phase == reloadQueued {
+		return nil
+	}
+	return w.todo[0]
+}
+
+// moves reports whether the pool goes to other addresses.
+func (c *poolReload) moves() bool {
+	return !slices.Equal(c.pool.listenOf(c.From), c.pool.listenOf(c.To))
+}
+
+func (c *poolReload) policy() reloadPolicy { return reloadPolicy{c.pool.spec, c.request} }
+
+func (c *poolReload) begin(l *loop, j *job) error {
+	p := c.pool
+	c.From, c.To = p.gen, p.gen
+	if c.generation != nil {
+		l.addGeneration(p, c.generation)
+		c.To = c.generation.number
+		if err := p.listen(c.To); err != nil {
+			c.generation.decide(control.Failed, err.Error())
+			return fmt.Errorf("%w; %s", err, c.unchanged(j))
+		}
+	}
+	c.setWatch()
+	slots := cyclable(p)
+	if c.only != nil {
+		slots = slices.Clone(c.only)
+	}
+	j.caller.last(slots)
+	in := reloadInput{kind: rBegin, now: time.Now()}
+	for _, s := range slots {
+		in.slots = append(in.slots, slotReload{Slot: s.index, Step: slotPending})
+	}
+	c.step(l, j, in)
+	p.tidy()
+	return nil
+}
+
+// cyclable are the slots that a reload fills with new workers: not those that are
+// done or stopped; a ready one first, as the canary. What the clock starts gets the
+// new generation the next time.
+func cyclable(p *pool) []*slot {
+	if p.spec.Schedule != "" {
+		return nil
+	}
+	var slots []*slot
+	for _, s := range p.slots {
+		if s.want == wantRun && s.hold != control.Done {
+			slots = append(slots, s)
+		}
+	}
+	slices.SortStableFunc(slots, func(a, b *slot) int { return rank(a) - rank(b) })
+	return slots
+}
+
+func rank(s *slot) int {
 	if s.state() == control.Ready {
 		return 0
 	}
 	return 1
 }
 
-// advance does what can be done now and tells whether the cycle is over.
-func (c *cycle) advance(l *loop, j *job) bool {
-	if c.cause != "" && !c.undoing {
-		c.abort(l, j) // it was given up while there was no primary: nobody takes over any more
+// advance does what can be done now.
+func (c *poolReload) advance(l *loop, j *job) {
+	for !c.ended() {
+		in, ok := c.sense(j, time.Now())
+		if !ok {
+			return
+		}
+		c.step(l, j, in)
 	}
-	proved := c.canary
-	c.doing = slices.DeleteFunc(c.doing, func(ch *change) bool { return c.prepared(l, j, ch) })
-	if c.cause != "" && !c.undoing {
-		c.abort(l, j)
-	}
-	switch {
-	case j.cancelled && c.moved:
-		c.abort(l, j) // a pool cannot keep two addresses
-	case j.cancelled && !c.undoing:
-		c.waiting = nil
-	}
-	c.goOn(l, j, c.canary && !proved)
-	c.leaving = slices.DeleteFunc(c.leaving, func(ch *change) bool { return c.left(l, j, ch) })
-	if len(c.waiting)+len(c.doing)+len(c.leaving) > 0 {
-		return false
-	}
-	if c.cause != "" || j.cancelled {
-		return true
-	}
-	if c.to != nil && c.stragglers(j) {
-		return c.advance(l, j)
-	}
-	c.succeed()
-	return true
 }
 
-// goOn begins the successors of the next slots. That the canary has passed is
-// written while the next of them starts: a primary that is killed in between
-// brings the canary back, and a successor that no record knows retires. Where a
-// process retires before its successor it is written first: an empty slot would
-// be such a one's.
-func (c *cycle) goOn(l *loop, j *job, proved bool) {
-	if proved && c.alone() {
+// step applies an input to the reload and carries out what follows.
+func (c *poolReload) step(l *loop, j *job, in reloadInput) {
+	next, todo := stepReload(c.reload, c.policy(), in)
+	j.Total += next.Total - c.Total
+	j.Done += next.Counted - c.Counted
+	c.reload = next
+	l.changed = true
+	for _, a := range todo {
+		c.do(l, j, a)
+	}
+}
+
+func (c *poolReload) do(l *loop, j *job, a reloadAction) {
+	s := c.pool.slots[a.slot:]
+	switch a.kind {
+	case doWrite:
 		l.persist(true)
-	}
-	for len(c.waiting) > 0 && len(c.doing) < c.surge() {
-		if c.alone() && !c.mayGo(l, j, c.waiting[0]) {
-			break
-		}
-		c.replace(l)
-	}
-	if proved && !c.alone() {
-		l.persist(true)
+	case doPrepare:
+		l.step(s[0], input{kind: hPrepare, gen: a.gen, within: c.request.Timeout, alone: c.policy().alone()})
+	case doCommit:
+		l.step(s[0], input{kind: hCommit})
+	case doAbandon:
+		l.step(s[0], input{kind: hAbandon})
+	case doKillLeaving:
+		s[0].note(a.leaving.Old, fmt.Sprintf("did not stop accepting within %v", c.closeWait(a.leaving)))
+		l.signal(s[0], a.leaving.Old, sigKill)
+	case doWake:
+		l.wake(a.after)
+	case doSucceed:
+		c.succeed(j)
+	default:
+		c.tell(j, a)
 	}
 }
 
-// stragglers finds slots that came to life with the old content meanwhile: a
-// dead one that was revived.
-func (c *cycle) stragglers(j *job) bool {
-	for _, s := range cyclable(c.pool) {
-		if s.cur.some() && s.cur.gen != c.by {
-			c.waiting = append(c.waiting, s)
-		}
-	}
-	c.total += len(c.waiting)
-	j.Total += len(c.waiting)
-	return len(c.waiting) > 0
-}
-
-// surge is how many slots may be in hand: one until the canary has passed.
-func (c *cycle) surge() int {
-	switch {
-	case !c.canary && !c.undoing:
-		return 1
-	case c.alone():
-		return c.pool.spec.MaxUnavailable
-	case c.request.MaxSurge > 0:
-		return c.request.MaxSurge
-	}
-	return c.pool.spec.MaxSurge
-}
-
-// alone tells whether a process retires before its successor is started.
-func (c *cycle) alone() bool {
-	return c.request.MaxSurge < 0 || c.pool.spec.MaxSurge < 0
-}
-
-// replace begins the successor of the next slot.
-func (c *cycle) replace(l *loop) {
-	s := c.waiting[0]
-	c.waiting = c.waiting[1:]
-	if s.want != wantRun || s.next.some() || s.coming.gen != 0 {
+func (c *poolReload) succeed(j *job) {
+	if c.Again {
 		return
 	}
-	if c.to != nil && !c.undoing && s.cur.serves() && s.cur.gen == c.by {
-		c.changed = append(c.changed, s) // by an earlier primary, which had no time to write it down
-		c.resumeLeaving(l, s, false)
-		return
+	p := c.pool
+	if c.Total > 0 {
+		c.generation.decide(control.Good, "")
 	}
-	by := c.by
-	switch {
-	case c.undoing:
-		by = c.before[s]
-	case c.to == nil:
-		by = s.gen // the same again
+	if j.Kind == kindRollback {
+		p.leave(p.generation(c.From), c.generation, j.Owner)
 	}
-	old := s.cur.inc
-	l.step(s, input{kind: hPrepare, gen: by, within: c.request.Timeout, alone: c.alone()})
-	if !s.prepares(by) {
-		return
-	}
-	c.doing = append(c.doing, &change{seat: s, inc: s.next.inc, old: old, undo: c.undoing, since: time.Now()})
-}
-
-// prepared looks at a successor and tells whether it is in hand no more.
-func (c *cycle) prepared(l *loop, j *job, ch *change) bool {
-	if ch.inc == 0 {
-		ch.inc = ch.seat.next.inc // 0: those that retire have not gone
-		return ch.inc == 0 && ch.seat.coming.gen == 0
-	}
-	p, at := ch.seat.find(ch.inc)
-	if at != atNext {
-		c.failed(j, ch)
-		return true
-	}
-	if !p.serves() {
-		return false
-	}
-	if wait := c.soak() - time.Since(p.readyAt); wait > 0 {
-		if !ch.woken {
-			ch.woken = true
-			l.wake(wait)
-		}
-		return false
-	}
-	if !c.mayGo(l, j, ch.seat) {
-		return false
-	}
-	if cur := ch.seat.cur.inc; cur != 0 {
-		ch.old = cur
-	}
-	ch.since = time.Now()
-	c.before[ch.seat] = ch.seat.gen
-	l.step(ch.seat, input{kind: hCommit})
-	c.canary = true
-	c.changed = append(c.changed, ch.seat)
-	c.leaving = append(c.leaving, ch)
-	l.wake(closeTimeout)
-	return true
-}
-
-// soak is how long a successor has to stay ready before the old one retires.
-func (c *cycle) soak() time.Duration {
-	if !c.canary && !c.undoing && c.to != nil {
-		return max(c.pool.spec.Canary, c.pool.spec.MinReady)
-	}
-	return c.pool.spec.MinReady
-}
-
-// failed keeps why a successor did not make it.
-func (c *cycle) failed(j *job, ch *change) {
-	e := ch.seat.failureOf(ch.inc)
-	cause := fmt.Sprintf("worker %s: generation %d %s", ch.seat.id(), c.by, exitText(e))
-	j.step(control.JobEvent{Event: "failed", Worker: ch.seat.id(), PID: e.PID, Generation: c.by, Error: exitText(e), Text: cause, Lines: e.Lines})
-	if c.cause == "" {
-		c.cause, c.lines = cause, e.Lines
-	}
-	c.refill(ch)
-}
-
-// abort gives up what is in hand and brings changed slots back.
-func (c *cycle) abort(l *loop, j *job) {
-	c.waiting = nil
-	for _, ch := range c.doing {
-		l.step(ch.seat, input{kind: hAbandon})
-		c.refill(ch)
-	}
-	c.doing = nil
-	keep := c.request.Keep && !c.moved // a pool cannot keep two addresses
-	if c.moved {
-		c.moved, c.back = false, true
-		c.pool.swapBack()
-	}
-	if keep || len(c.changed) == 0 || c.to == nil {
-		return
-	}
-	c.undoing = true
-	j.note("rolling back %s", ids(c.changed))
-	c.by = c.from
-	c.waiting = slices.Clone(c.changed)
-	slices.Reverse(c.waiting)
-	c.changed = nil
-}
-
-// succeed makes the new generation what every slot of the pool starts.
-func (c *cycle) succeed() {
-	if c.to == nil {
-		return
-	}
-	c.pool.gen = c.by
-	c.pool.failure = ""
-	c.pool.dropFormer()
-	for _, s := range c.pool.seats {
+	j.summary = append(j.summary, c.summary())
+	p.gen = c.To
+	p.failure = ""
+	for _, s := range p.slots {
 		if !s.cur.some() {
-			s.gen = c.by
+			s.gen = c.To
 		}
+	}
+}
+
+// end ends the job of a reload that failed or was cancelled, and says what runs.
+func (c *poolReload) end(l *loop, j *job) {
+	c.judge()
+	what := c.unchanged(j)
+	if c.Counted > 0 {
+		what = c.mix()
+	}
+	if c.Phase == reloadFailed {
+		l.finish(j, control.JobFailed, fmt.Sprintf("%s; %s", c.Cause, what))
+		return
+	}
+	if !c.Watched.IsZero() {
+		what = "it is no longer watched; " + what
+	}
+	l.finish(j, control.JobCancelled, "cancelled: "+what)
+}
+
+// judge notes what became of the generation of a reload that did not end well.
+func (c *poolReload) judge() {
+	if !c.Again && c.Cause != "" {
+		c.generation.decide(control.Failed, c.Cause)
 	}
 }

@@ -18,7 +18,7 @@ func TestReload(t *testing.T) {
 	c := start(t, quick("web", 3))
 	old := c.incarnations()
 	j, events := c.reload(control.ReloadRequest{Pools: []string{"web"}}, control.JobOK)
-	if d := cmp.Diff([]string{"replaced web/0", "replaced web/1", "replaced web/2"}, slices.Sorted(slices.Values(happened(events)))); d != "" {
+	if d := cmp.Diff([]string{"replaced web/0", "replaced web/1", "replaced web/2", "summary"}, slices.Sorted(slices.Values(happened(events)))); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
 	}
 	if j.Done != 3 || j.Total != 3 || j.Ended.IsZero() || !strings.HasPrefix(j.Owner, "root") && !strings.Contains(j.Owner, "uid") {
@@ -41,28 +41,33 @@ func TestReload(t *testing.T) {
 // answer says what happened.
 func TestReloadAborts(t *testing.T) {
 	noExec := func(c *cluster) { c.script.FailNext(syscall.ENOEXEC) }
+	talks := func(c *cluster) { c.says = "waiting for the database" }
 	tests := map[string]struct {
-		part  func(*actor)
-		setup func(*cluster)
-		cause string
-		lines []string
+		part    func(*actor)
+		setup   func(*cluster)
+		canary  time.Duration
+		timeout time.Duration
+		cause   string
+		lines   []string
 	}{
 		"dies before ready":      {part: (*actor).crash, cause: "exited with status 3", lines: []string{"cannot open the database"}},
-		"dies within the canary": {part: (*actor).faint, cause: "exited with status 4", lines: []string{"lost the database"}},
-		"never ready":            {part: (*actor).slow, cause: "not ready within 100ms", lines: []string{"waiting for the database"}},
+		"dies within the canary": {part: (*actor).faint, canary: soon, cause: "exited with status 4", lines: []string{"lost the database"}},
+		"never ready":            {part: (*actor).slow, setup: talks, timeout: 100 * time.Millisecond, cause: "not ready within 100ms", lines: []string{"waiting for the database"}},
 		"cannot be started":      {part: (*actor).serve, setup: noExec, cause: "could not be started"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			spec := quick("web", 3)
-			spec.Canary = 200 * time.Millisecond
+			if test.canary > 0 {
+				spec.Canary = test.canary
+			}
 			c := start(t, spec)
 			before := c.incarnations()
 			c.act(test.part)
 			if test.setup != nil {
 				test.setup(c)
 			}
-			j, events := c.reload(control.ReloadRequest{Timeout: 100 * time.Millisecond}, control.JobFailed)
+			j, events := c.reload(control.ReloadRequest{Timeout: test.timeout}, control.JobFailed)
 			if !strings.Contains(j.Error, test.cause) || !strings.Contains(j.Error, "nothing was changed") {
 				t.Errorf("error %q, want %q and that nothing was changed", j.Error, test.cause)
 			}
@@ -73,6 +78,9 @@ func TestReloadAborts(t *testing.T) {
 			}
 			if d := cmp.Diff(before, c.incarnations()); d != "" {
 				t.Errorf("processes (-want +got):\n%s", d)
+			}
+			if test.canary > 0 {
+				return
 			}
 			c.act((*actor).serve)
 			c.reload(control.ReloadRequest{}, control.JobOK)
@@ -168,10 +176,10 @@ func TestCancelAfterTheWorkerInHand(t *testing.T) {
 	c := start(t, quick("web", 4))
 	inHand, release := make(chan struct{}), make(chan struct{})
 	c.act(on("web/1", func(a *actor) { close(inHand); <-release; a.serve() }))
-	j, err := c.ctl.Reload(c.context(), control.ReloadRequest{})
+	j, err := c.ctl.Do(c.context(), control.ReloadRequest{}, nil)
 	must(t, err)
 	within(t, inHand)
-	_, err = c.ctl.CancelJob(c.context(), j.ID)
+	_, err = c.ctl.Do(c.context(), control.CancelRequest{ID: j.ID}, nil)
 	must(t, err)
 	close(release)
 	j, events := c.follow(j, nil)
@@ -190,18 +198,22 @@ func TestBusy(t *testing.T) {
 	c := start(t, quick("web", 1), quick("jobs", 1))
 	release := make(chan struct{})
 	c.act(on("web/0", func(a *actor) { <-release; a.serve() }))
-	first, err := c.ctl.Reload(c.context(), control.ReloadRequest{Pools: []string{"web"}})
+	first, err := c.ctl.Do(c.context(), control.ReloadRequest{Pools: []string{"web"}}, nil)
 	must(t, err)
 	for name, ask := range map[string]func() (control.Job, error){
-		"reload":         func() (control.Job, error) { return c.ctl.Reload(c.context(), control.ReloadRequest{}) },
-		"scale":          func() (control.Job, error) { return c.ctl.Scale(c.context(), control.ScaleRequest{Pool: "web", To: 2}) },
-		"restart":        func() (control.Job, error) { return c.ctl.Restart(c.context(), control.RestartRequest{}) },
-		"worker restart": func() (control.Job, error) { return c.ctl.RestartWorker(c.context(), "web/0") },
-		"worker stop":    func() (control.Job, error) { return c.ctl.StopWorker(c.context(), "web/0") },
+		"reload": func() (control.Job, error) { return c.ctl.Do(c.context(), control.ReloadRequest{}, nil) },
+		"scale": func() (control.Job, error) {
+			return c.ctl.Do(c.context(), control.ScaleRequest{Pool: "web", To: 2}, nil)
+		},
+		"restart": func() (control.Job, error) { return c.ctl.Do(c.context(), control.RestartRequest{}, nil) },
+		"worker restart": func() (control.Job, error) {
+			return c.ctl.Do(c.context(), control.RestartWorkerRequest{ID: "web/0"}, nil)
+		},
+		"worker stop": func() (control.Job, error) { return c.ctl.Do(c.context(), control.StopWorkerRequest{ID: "web/0"}, nil) },
 	} {
 		_, err := ask()
 		e, _ := errors.AsType[*control.Error](err)
-		if !errors.Is(err, control.ErrBusy) || !strings.Contains(e.Message, "reload web by "+first.Owner+" runs since") || e.Hint != "job follow "+first.ID {
+		if !errors.Is(err, control.ErrBusy) || !strings.Contains(e.Message, "reload web by "+first.Owner+" has been running for") || e.Hint != "job follow "+first.ID {
 			t.Errorf("%s: %#v", name, err)
 		}
 	}
@@ -257,22 +269,18 @@ func TestHundredReloads(t *testing.T) {
 	}
 }
 
-func TestReloadLeavesTheDeadAlone(t *testing.T) {
+func TestReloadFillsTheDead(t *testing.T) {
 	spec := quick("web", 2)
 	spec.Policy = control.OnFailure
 	c := start(t, spec)
 	c.last("web/1").Exit(0)
 	c.await("worker.exited", "web/1")
 	_, events := c.reload(control.ReloadRequest{}, control.JobOK)
-	if d := cmp.Diff([]string{"replaced web/0"}, happened(events)); d != "" {
+	if d := cmp.Diff([]string{"replaced web/0", "replaced web/1", "summary"}, slices.Sorted(slices.Values(happened(events)))); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
 	}
-	if w := c.workers()["web/1"]; w.State != control.Dead {
-		t.Errorf("web/1 is %s", w.State)
-	}
-	j, _ := c.follow(c.ctl.Revive(c.context(), control.ReviveRequest{}))
-	if w := c.workers()["web/1"]; j.State != control.JobOK || w.State != control.Ready || w.Generation != 2 {
-		t.Errorf("revived: %s; web/1 is %s, generation %d", j.State, w.State, w.Generation)
+	if w := c.workers()["web/1"]; w.State != control.Ready || w.Generation != 2 {
+		t.Errorf("web/1 is %s, generation %d", w.State, w.Generation)
 	}
 }
 
@@ -288,7 +296,7 @@ func TestCurrentDiesInReload(t *testing.T) {
 		}
 		a.serve()
 	})
-	j, err := c.ctl.Reload(c.context(), control.ReloadRequest{})
+	j, err := c.ctl.Do(c.context(), control.ReloadRequest{}, nil)
 	must(t, err)
 	within(t, inHand)
 	c.all("web/0")[0].Kill(syscall.SIGSEGV)

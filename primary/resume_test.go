@@ -13,7 +13,7 @@ import (
 )
 
 // interrupted is a reload of web to generation 2 in the record.
-func (l *legacy) interrupted(canary, undoing bool, lines ...string) {
+func (l *survivors) interrupted(canary, undoing bool, lines ...string) {
 	p := l.pool()
 	g := p.Generations[0]
 	g.Number = 2
@@ -31,7 +31,7 @@ func (l *legacy) interrupted(canary, undoing bool, lines ...string) {
 }
 
 // of is a survivor of a generation, and how the record names it.
-func (l *legacy) of(gen, slot int, inc uint64) (*actor, *processRecord) {
+func (l *survivors) of(gen, slot int, inc uint64) (*actor, *processRecord) {
 	a := l.survivor(slot, gen, inc)
 	r := a.registered(true)
 	r.Gen = gen
@@ -40,7 +40,7 @@ func (l *legacy) of(gen, slot int, inc uint64) (*actor, *processRecord) {
 }
 
 // resumed starts the next primary and follows the job to its end.
-func (l *legacy) resumed() (control.Job, []control.JobEvent) {
+func (l *survivors) resumed() (control.Job, []control.JobEvent) {
 	l.t.Helper()
 	l.start()
 	l.await("job.resumed", "")
@@ -49,12 +49,12 @@ func (l *legacy) resumed() (control.Job, []control.JobEvent) {
 
 // TestResumeBeforeTheCanary: the successors retire, nothing is changed.
 func TestResumeBeforeTheCanary(t *testing.T) {
-	l := newLegacy(t, aged("web", 3))
+	l := newSurvivors(t, aged("web", 3))
 	for i := range 3 {
-		_, l.pool().Seats[i].Cur = l.of(1, i, uint64(11+i))
+		_, l.pool().Slots[i].Cur = l.of(1, i, uint64(11+i))
 	}
 	canary, r := l.of(2, 0, 14)
-	l.pool().Seats[0].Next = r
+	l.pool().Slots[0].Next = r
 	l.interrupted(false, false)
 	j, _ := l.resumed()
 	if j.State != control.JobFailed || !strings.Contains(j.Error, "primary was replaced before the first worker had proved itself; nothing was changed") {
@@ -72,19 +72,19 @@ func TestResumeBeforeTheCanary(t *testing.T) {
 
 // TestResumeAfterTheCanary: it goes on, and each slot has its line once.
 func TestResumeAfterTheCanary(t *testing.T) {
-	l := newLegacy(t, aged("web", 4))
-	_, l.pool().Seats[0].Cur = l.of(2, 0, 15) // done, its line is printed
-	_, l.pool().Seats[1].Cur = l.of(2, 1, 16) // serves, but its line is not
-	l.pool().Seats[0].Gen, l.pool().Seats[1].Gen = 2, 2
-	_, l.pool().Seats[2].Cur = l.of(1, 2, 13)
-	_, l.pool().Seats[2].Next = l.of(2, 2, 17) // prepared
-	_, l.pool().Seats[3].Cur = l.of(1, 3, 14)  // not touched
+	l := newSurvivors(t, aged("web", 4))
+	_, l.pool().Slots[0].Cur = l.of(2, 0, 15) // done, its line is printed
+	_, l.pool().Slots[1].Cur = l.of(2, 1, 16) // serves, but its line is not
+	l.pool().Slots[0].Gen, l.pool().Slots[1].Gen = 2, 2
+	_, l.pool().Slots[2].Cur = l.of(1, 2, 13)
+	_, l.pool().Slots[2].Next = l.of(2, 2, 17) // prepared
+	_, l.pool().Slots[3].Cur = l.of(1, 3, 14)  // not touched
 	l.interrupted(true, false, "web/0")
 	j, events := l.resumed()
 	if j.State != control.JobOK || j.Done != 4 {
 		t.Errorf("%s: %s, %d done", j.State, j.Error, j.Done)
 	}
-	want := []string{"replaced web/0", "replaced web/1", "replaced web/2", "replaced web/3"}
+	want := []string{"replaced web/0", "replaced web/1", "replaced web/2", "replaced web/3", "summary"}
 	if d := cmp.Diff(want, slices.Sorted(slices.Values(happened(events)))); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
 	}
@@ -98,12 +98,12 @@ func TestResumeAfterTheCanary(t *testing.T) {
 
 // TestResumeTheUndoing: slots that were being brought back are.
 func TestResumeTheUndoing(t *testing.T) {
-	l := newLegacy(t, aged("web", 3))
-	_, l.pool().Seats[0].Cur = l.of(2, 0, 15) // not yet back
-	_, l.pool().Seats[1].Cur = l.of(2, 1, 16)
-	_, l.pool().Seats[1].Next = l.of(1, 1, 17) // the old content again, prepared
-	_, l.pool().Seats[2].Cur = l.of(1, 2, 13)
-	l.pool().Seats[0].Gen, l.pool().Seats[1].Gen = 2, 2
+	l := newSurvivors(t, aged("web", 3))
+	_, l.pool().Slots[0].Cur = l.of(2, 0, 15) // not yet back
+	_, l.pool().Slots[1].Cur = l.of(2, 1, 16)
+	_, l.pool().Slots[1].Next = l.of(1, 1, 17) // the old content again, prepared
+	_, l.pool().Slots[2].Cur = l.of(1, 2, 13)
+	l.pool().Slots[0].Gen, l.pool().Slots[1].Gen = 2, 2
 	l.interrupted(true, true, "web/0", "web/1")
 	j, _ := l.resumed()
 	if j.State != control.JobFailed || !strings.Contains(j.Error, "web/0, web/1, web/2 run generation 1") {
@@ -119,10 +119,10 @@ func TestResumeTheUndoing(t *testing.T) {
 
 // TestCanaryDiedMeanwhile: nobody saw how, and it is a failure all the same.
 func TestCanaryDiedMeanwhile(t *testing.T) {
-	l := newLegacy(t, aged("web", 1))
-	_, l.pool().Seats[0].Cur = l.of(1, 0, 11)
+	l := newSurvivors(t, aged("web", 1))
+	_, l.pool().Slots[0].Cur = l.of(1, 0, 11)
 	a := l.survivor(0, 2, 12)
-	l.pool().Seats[0].Next = a.registered(false)
+	l.pool().Slots[0].Next = a.registered(false)
 	a.Exit(1)
 	within(t, a.dead)
 	l.interrupted(false, false)
@@ -138,10 +138,10 @@ func TestCanaryDiedMeanwhile(t *testing.T) {
 // TestLostJob: what cannot go on leaves no successor behind that would keep its
 // slot from the next reload.
 func TestLostJob(t *testing.T) {
-	l := newLegacy(t, aged("web", 1))
-	_, l.pool().Seats[0].Cur = l.of(1, 0, 11)
+	l := newSurvivors(t, aged("web", 1))
+	_, l.pool().Slots[0].Cur = l.of(1, 0, 11)
 	next, r := l.of(1, 0, 12)
-	l.pool().Seats[0].Next = r
+	l.pool().Slots[0].Next = r
 	l.record.Jobs = []jobRecord{{Job: control.Job{ID: "4", Kind: "worker restart", State: control.JobRunning}, Cycles: []cycleRecord{{Pool: "web", Begun: true, From: 1, To: 1, Again: true}}}}
 	l.start()
 	l.await("job.lost", "")
@@ -152,9 +152,9 @@ func TestLostJob(t *testing.T) {
 // TestDepartedCluster: one that was stopped on purpose begins anew, with the
 // numbers of its generations going on.
 func TestDepartedCluster(t *testing.T) {
-	l := newLegacy(t, quick("web", 2))
+	l := newSurvivors(t, quick("web", 2))
 	l.record.Stopped = true
-	l.pool().Target, l.pool().Seats = 7, nil
+	l.pool().Target, l.pool().Slots = 7, nil
 	l.start()
 	l.await("cluster.ready", "")
 	if n := len(l.generations()); n != 2 {
@@ -176,5 +176,24 @@ func TestAnEndedJobIsOnRecord(t *testing.T) {
 		if len(r.Jobs) != 0 || len(r.Ended) == 0 || r.Ended[len(r.Ended)-1].Job.ID != j.ID {
 			t.Fatalf("job %s: %d jobs run in the record, %d have ended", j.ID, len(r.Jobs), len(r.Ended))
 		}
+	}
+}
+
+// TestEventsAfterACrashAreNew: the record may lack events that were told, so
+// whoever has seen some more than it holds must not take a new one for one of
+// those.
+func TestEventsAfterACrashAreNew(t *testing.T) {
+	l := newSurvivors(t, aged("web", 3))
+	for i := range 2 {
+		_, l.pool().Slots[i].Cur = l.of(2, i, uint64(11+i))
+		l.pool().Slots[i].Gen = 2
+	}
+	_, l.pool().Slots[2].Cur = l.of(1, 2, 13)
+	l.interrupted(true, false, "web/0", "web/1")
+	_, events := l.resumed()
+	const told = 500 // what a follower may have seen
+	fresh := slices.DeleteFunc(slices.Clone(events), func(e control.JobEvent) bool { return e.Seq <= told })
+	if d := cmp.Diff([]string{"replaced web/2", "summary"}, happened(fresh)); d != "" || len(events) != 4 {
+		t.Errorf("new events (-want +got):\n%s\nof %v", d, happened(events))
 	}
 }

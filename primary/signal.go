@@ -23,7 +23,16 @@ func takeSignals() chan os.Signal {
 	return early
 }
 
-// primarySignals are those that a primary takes.
 func primarySignals() []os.Signal {
 	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2}
+}
+
+// ignoreSignals makes no signal deadly until the next Notify. The caller then has
+// all earlier ones: Stop returns when those that the runtime has taken are in
+// their channels, and Ignore would drop them.
+func ignoreSignals() {
+	other := make(chan os.Signal, 1)
+	signal.Notify(other, syscall.SIGWINCH) // does nothing to a process that does not take it
+	signal.Stop(other)
+	signal.Ignore(primarySignals()...)
 }

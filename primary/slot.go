@@ -6,65 +6,65 @@ import (
 	"github.com/norestart/norestart/control"
 )
 
-// slot is the life of one slot as a value: it is changed only by [step], a pure
+// slotState is the life of one slot as a value: it is changed only by [step], a pure
 // function of the slot and of what happened.
 //
 // Invariant: a slot has at most one process that serves (cur) and one that is
 // being prepared (next); any number may be retiring (old). In a pool without
 // surge it has at most one in all. An incarnation
 // stands in at most one of the three places and never comes back.
-type slot struct {
+type slotState struct {
 	want want
-	hold control.State // why nothing is started though wanted: "", Backoff, Dead, Done
+	hold control.State // why nothing is started although wanted: "", Backoff, Dead, Done
 	gen  int           // the generation that the slot runs
 
-	cur  process
-	next process
-	old  []process
+	cur  processState
+	next processState
+	old  []processState
 
-	coming plan // the successor, when those that retire must have gone before
-	alone  bool // nothing is started before they have, until the slot is filled again
+	coming plan // the successor, if retiring processes must have gone before
+	alone  bool // nothing is started before they have gone, until the slot is filled again
 
 	waiting  uint64      // the incarnation whose end the back-off follows
 	failures int         // in a row, for the back-off
-	recent   []time.Time // exits within the policy's window, for the intensity
+	recent   []time.Time // exits within the window of its pool, for the intensity
 	restarts int         // in all
+	crashes  crashes
 }
 
-// plan is a process to be started.
 type plan struct {
 	gen    int           // 0: none
 	within time.Duration // to become ready
 }
 
-// want is what the slot is for.
 type want int
 
 const (
 	wantNone    want = iota // scaled away
 	wantRun                 // filled
-	wantStopped             // emptied by the operator's wish
+	wantStopped             // emptied by an operator
 )
 
-// process is one process of a slot; the zero process is none.
-type process struct {
+// processState is one process of a slot as a value; the zero one is none.
+type processState struct {
 	inc     uint64
 	gen     int
 	ready   bool
 	readyAt time.Time
 	since   time.Time
 	ending  ending
-	final   bool          // told for good: lasting sessions end too
+	final   bool          // told for good: lasting sessions end, too
+	linger  bool          // told to go on accepting for a lame duck
 	within  time.Duration // to become ready
 	reason  string        // why it is ending
+	health  health
 }
 
-func (p process) some() bool { return p.inc != 0 }
+func (p processState) some() bool { return p.inc != 0 }
 
-// serves tells whether new work may go to the process.
-func (p process) serves() bool { return p.some() && p.ready && p.ending == notEnding }
+func (p processState) serves() bool { return p.some() && p.ready && p.ending == notEnding }
 
-// ending is how far a process that shall end has been told so.
+// ending is the last step that was taken to end a process.
 type ending int
 
 const (
@@ -75,7 +75,7 @@ const (
 )
 
 // state is what an operator sees of the slot.
-func (s slot) state() control.State {
+func (s slotState) state() control.State {
 	switch {
 	case s.cur.serves():
 		return control.Ready
@@ -95,19 +95,17 @@ func (s slot) state() control.State {
 	return control.Exited
 }
 
-// idle tells whether nothing of the slot runs.
-func (s slot) idle() bool { return !s.cur.some() && !s.next.some() && len(s.old) == 0 }
+func (s slotState) idle() bool { return !s.cur.some() && !s.next.some() && len(s.old) == 0 }
 
-// vacant tells whether a slot that should be filled has nobody and waits for
-// nothing: so an earlier primary may have left it.
-func (s slot) vacant() bool {
+// vacant reports whether a slot that should be filled has no process and waits
+// for nothing, as an earlier primary may have left it.
+func (s slotState) vacant() bool {
 	return s.want == wantRun && (s.hold == "" || s.coming.gen != 0) && !s.cur.some() && !s.next.some()
 }
 
-// find tells where an incarnation stands.
-func (s slot) find(inc uint64) (process, place) {
+func (s slotState) find(inc uint64) (processState, place) {
 	if inc == 0 {
-		return process{}, nowhere
+		return processState{}, nowhere
 	}
 	switch inc {
 	case s.cur.inc:
@@ -120,7 +118,7 @@ func (s slot) find(inc uint64) (process, place) {
 			return p, atOld
 		}
 	}
-	return process{}, nowhere
+	return processState{}, nowhere
 }
 
 // place is where a process stands in its slot.
@@ -134,28 +132,24 @@ const (
 	places
 )
 
-// policy is what of a pool's spec a slot's life depends on.
-type policy struct {
-	control.PoolSpec
-	lasting bool // built in: never dead for good
-}
-
-// input is what happened to a slot.
 type input struct {
 	kind  happening
-	inc   uint64 // whom it happened to; 0 for the slot itself
+	inc   uint64 // of the process; 0 for the slot itself
 	now   time.Time
 	want  want
-	gen   int  // to prepare
-	clean bool // exit status 0
-	// passing is a start that failed for want of processes, memory or the
-	// like: it backs off, but is no failure of the program.
+	gen   int    // to prepare
+	clean bool   // exit status 0
+	why   string // it ended
+	// passing is a start that failed for lack of processes, memory or the like,
+	// or an end for lack of a primary: it backs off, but is not a failure of the
+	// program.
 	passing bool
-	within  time.Duration // for what is prepared to become ready; 0: as the policy says
-	alone   bool          // what serves retires before a successor is started
+	within  time.Duration // for a successor to become ready; 0: as the spec says
+	alone   bool          // the serving process retires before a successor is started
 	fresh   uint64        // the incarnation to use if a process is started now
 	rnd     float64       // in [0,1), for the jitter
 	closed  bool          // the pool's sockets have not come back: nothing can be started
+	others  bool          // another worker of the pool passes its probe
 }
 
 // happening is a kind of input.
@@ -170,7 +164,9 @@ const (
 	hLost                          // it missed its beats for too long
 	hDrainTimeout                  // its time to drain is over
 	hKillTimeout                   // it ignored TERM
-	hStable                        // it stayed ready for the policy's time
+	hStable                        // it stayed ready for the time of its pool
+	hProbed                        // its probe has answered: clean, or why
+	hCure                          // it is its turn to be replaced for its health
 	// to the slot
 	hWant       // the wish changed
 	hBackoff    // the back-off is over
@@ -181,7 +177,7 @@ const (
 	hEndOldest  // the oldest retired process must go
 	hEndAll     // every process is told again, for good: the cluster stops
 	happenings  // their number
-	processKind = hStable
+	processKind = hCure
 )
 
 // action is what the loop has to do after a step.
@@ -192,11 +188,10 @@ type action struct {
 	after  time.Duration
 	timer  happening // kind doTimer: what happens then
 	linger bool      // kind doDrain: keep accepting during the lame duck
-	final  bool      // kind doDrain: end lasting sessions too
+	final  bool      // kind doDrain: end lasting sessions, too
 	why    string
 }
 
-// deed is a kind of action.
 type deed int
 
 const (
@@ -206,12 +201,15 @@ const (
 	doKill
 	doTimer
 	doReport // tell the operator: why
+	doGiveUp // the same, for a dead slot
+	doHealth // the same, for a change of its health
+	doCure   // replace it, successor first
 )
 
-// step is the slot's life: what happens to it in this state, and what has to
-// be done about it. Whatever has no entry in the table changes nothing.
-func step(s slot, pol policy, in input) (slot, []action) {
-	t := transition{slot: s.copy(), pol: pol, in: in}
+// step is the transition of a slot in its state, and the actions that follow. An
+// input without an entry in the table changes nothing.
+func step(s slotState, pol control.PoolSpec, in input) (slotState, []action) {
+	t := transition{slotState: s.copy(), pol: pol, in: in}
 	if in.kind <= processKind {
 		p, at := s.find(in.inc)
 		if at == nowhere {
@@ -224,27 +222,26 @@ func step(s slot, pol policy, in input) (slot, []action) {
 		f(&t)
 	}
 	t.settle()
-	return t.slot, t.do
+	return t.slotState, t.do
 }
 
-func (s slot) copy() slot {
-	s.old = append([]process(nil), s.old...)
+func (s slotState) copy() slotState {
+	s.old = append([]processState(nil), s.old...)
 	s.recent = append([]time.Time(nil), s.recent...)
 	return s
 }
 
-// transition is one step in the making.
 type transition struct {
-	slot
-	pol policy
+	slotState
+	pol control.PoolSpec
 	in  input
 	do  []action
 }
 
 func (t *transition) act(a action) { t.do = append(t.do, a) }
 
-// processTable: what happened to a process, by where it stands.
-var processTable = [happenings][places]func(*transition, process){
+// processTable: inputs to a process, by its place.
+var processTable = [happenings][places]func(*transition, processState){
 	hReady:        {atCur: (*transition).curReady, atNext: (*transition).nextReady},
 	hExit:         {atCur: (*transition).curGone, atNext: (*transition).nextGone, atOld: (*transition).oldGone},
 	hSpawnFailed:  {atCur: (*transition).curGone, atNext: (*transition).nextGone, atOld: (*transition).oldGone},
@@ -253,9 +250,11 @@ var processTable = [happenings][places]func(*transition, process){
 	hDrainTimeout: {atOld: (*transition).overdue},
 	hKillTimeout:  {atCur: (*transition).stubborn, atNext: (*transition).stubborn, atOld: (*transition).stubborn},
 	hStable:       {atCur: (*transition).stable},
+	hProbed:       {atCur: (*transition).probed},
+	hCure:         {atCur: (*transition).cure},
 }
 
-// slotTable: what happened to the slot.
+// slotTable: inputs to the slot.
 var slotTable = [happenings]func(*transition){
 	hWant:      func(t *transition) { t.want = t.in.want },
 	hBackoff:   (*transition).backoffOver,

@@ -15,8 +15,8 @@ import (
 
 // world lets a slot live without processes: it answers the actions of step.
 type world struct {
-	slot
-	pol   policy
+	slotState
+	pol   control.PoolSpec
 	now   time.Time
 	last  uint64
 	alive map[uint64]bool // started and not yet reaped
@@ -32,8 +32,9 @@ type timer struct {
 }
 
 func newWorld(spec control.PoolSpec, lasting bool) *world {
+	spec.BuiltIn = lasting
 	return &world{
-		slot: slot{gen: 1}, pol: policy{spec.WithDefaults(), lasting}, now: time.Unix(1e9, 0),
+		slotState: slotState{gen: 1}, pol: spec.WithDefaults(), now: time.Unix(1e9, 0),
 		alive: map[uint64]bool{}, gens: map[uint64]int{}, told: map[uint64][]deed{}, seen: map[uint64]bool{},
 	}
 }
@@ -42,11 +43,11 @@ func newWorld(spec control.PoolSpec, lasting bool) *world {
 func (w *world) step(in input) (done []string) {
 	in.now, in.fresh = w.now, w.last+1
 	before := w.copy()
-	next, actions := step(w.slot, w.pol, in)
+	next, actions := step(w.slotState, w.pol, in)
 	if !reflect.DeepEqual(before, w.copy()) {
 		panic("step changed its argument")
 	}
-	w.slot = next
+	w.slotState = next
 	for _, a := range actions {
 		done = append(done, w.do(a))
 	}
@@ -66,6 +67,10 @@ func (w *world) do(a action) string {
 		return fmt.Sprintf("timer %v", a.after)
 	case doReport:
 		return "report " + a.why
+	case doHealth:
+		return "health " + a.why
+	case doCure:
+		return "cure " + a.why
 	}
 	w.told[a.inc] = append(w.told[a.inc], a.kind)
 	return fmt.Sprintf("%s %d", map[deed]string{doDrain: "drain", doTerm: "term", doKill: "kill"}[a.kind], a.inc)
@@ -123,9 +128,15 @@ func TestLife(t *testing.T) {
 		"on-failure, exit 0: dead":  {spec: control.PoolSpec{Policy: control.OnFailure}, do: func(w *world) { up(w); w.exit(1, true) }, state: control.Dead},
 		"on-failure, exit 1: again": {spec: control.PoolSpec{Policy: control.OnFailure}, do: func(w *world) { up(w); w.exit(1, false) }, state: control.Starting, cur: 2},
 		"never, exit 0: done":       {spec: control.PoolSpec{Policy: control.Never}, do: func(w *world) { up(w); w.exit(1, true) }, state: control.Done},
-		"never, exit 1: dead":       {spec: control.PoolSpec{Policy: control.Never}, do: func(w *world) { up(w); w.exit(1, false) }, state: control.Dead},
-		"stopped drains":            {do: func(w *world) { up(w); w.step(input{kind: hWant, want: wantStopped}) }, state: control.Draining, old: 1},
-		"stopped":                   {do: func(w *world) { up(w); w.step(input{kind: hWant, want: wantStopped}); w.exit(1, true) }, state: control.Stopped},
+		"schedule: away and back, it waits": {spec: control.PoolSpec{Policy: control.Never, Schedule: "@daily"}, do: func(w *world) {
+			up(w)
+			w.exit(1, true)
+			w.step(input{kind: hWant, want: wantNone})
+			w.step(input{kind: hWant, want: wantRun})
+		}, state: control.Done},
+		"never, exit 1: dead": {spec: control.PoolSpec{Policy: control.Never}, do: func(w *world) { up(w); w.exit(1, false) }, state: control.Dead},
+		"stopped drains":      {do: func(w *world) { up(w); w.step(input{kind: hWant, want: wantStopped}) }, state: control.Draining, old: 1},
+		"stopped":             {do: func(w *world) { up(w); w.step(input{kind: hWant, want: wantStopped}); w.exit(1, true) }, state: control.Stopped},
 		"stop overtakes a back-off": {do: func(w *world) {
 			w.step(input{kind: hWant, want: wantRun})
 			w.exit(1, false)
@@ -206,6 +217,72 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// TestCrashes: what counts as a crash, although each is replaced, and for how
+// long.
+func TestCrashes(t *testing.T) {
+	ready := func(w *world) { w.step(input{kind: hReady, inc: w.cur.inc}) }
+	crash := func(w *world) {
+		w.step(input{kind: hExit, inc: w.cur.inc, why: "panic: late"})
+		w.pass(20 * time.Second)
+		ready(w)
+	}
+	for name, test := range map[string]struct {
+		do   func(*world)
+		want int
+	}{
+		"each of them, though it was ready each time": {func(w *world) { crash(w); crash(w); crash(w) }, 3},
+		"one that is not ready":                       {func(w *world) { crash(w); crash(w); w.exit(w.cur.inc, false); w.exit(w.cur.inc, false) }, 3},
+		"a clean end":                                 {func(w *world) { w.exit(w.cur.inc, true) }, 0},
+		"one that was lost":                           {func(w *world) { w.step(input{kind: hLost, inc: w.cur.inc}); w.exit(w.cur.inc, false) }, 1},
+		"one that was asked to go":                    {func(w *world) { w.step(input{kind: hWant, want: wantStopped}); w.exit(1, false) }, 0},
+		"the old one of a reload": {func(w *world) {
+			w.step(input{kind: hPrepare, gen: 2})
+			w.step(input{kind: hReady, inc: w.next.inc})
+			w.step(input{kind: hCommit})
+			w.exit(1, false)
+		}, 0},
+		"before a reload": {func(w *world) {
+			crash(w)
+			w.step(input{kind: hPrepare, gen: 2})
+			w.step(input{kind: hReady, inc: w.next.inc})
+			w.step(input{kind: hCommit})
+		}, 0},
+		"before a revive":     {func(w *world) { crash(w); w.step(input{kind: hRevive}) }, 0},
+		"before a long quiet": {func(w *world) { crash(w); w.pass(control.CrashesLast); crash(w) }, 1},
+		"now and then for hours": {func(w *world) {
+			for range 20 {
+				w.pass(control.CrashesLast / 2)
+				crash(w)
+			}
+		}, 20},
+	} {
+		w := newWorld(control.PoolSpec{MaxRestarts: 100}, false)
+		w.step(input{kind: hWant, want: wantRun})
+		ready(w)
+		test.do(w)
+		if w.crashes.Count != test.want || test.want > 0 && !w.crashes.Last.After(w.crashes.Since.Add(-1)) {
+			t.Errorf("%s: %+v, want %d", name, w.crashes, test.want)
+		}
+	}
+}
+
+// TestCrashesOften: that each replacement becomes ready again makes it no less
+// than what the intensity allows.
+func TestCrashesOften(t *testing.T) {
+	w := newWorld(control.PoolSpec{}, false)
+	w.step(input{kind: hWant, want: wantRun})
+	n := 0
+	for ; w.state() != control.Dead && n < 20; n++ {
+		w.step(input{kind: hReady, inc: w.cur.inc})
+		w.pass(3 * time.Second)
+		w.exit(w.cur.inc, false)
+		w.pass(5 * time.Second) // the back-off
+	}
+	if n != control.DefaultMaxRestarts+1 {
+		t.Errorf("%s after %d crashes", w.state(), n)
+	}
+}
+
 func TestEscalation(t *testing.T) {
 	w := newWorld(control.PoolSpec{}, false)
 	w.step(input{kind: hWant, want: wantRun})
@@ -258,14 +335,14 @@ func TestBackoffGrows(t *testing.T) {
 // TestModel throws random events at the table and checks after each what must
 // always hold.
 func TestModel(t *testing.T) {
-	specs := []control.PoolSpec{{}, {Policy: control.OnFailure}, {Policy: control.Never}, {MaxOutgoing: 2}, {MaxRestarts: 1}, {MaxSurge: control.NoSurge}, {MaxSurge: control.NoSurge, Policy: control.Never}}
+	specs := []control.PoolSpec{{}, {Policy: control.OnFailure}, {Policy: control.Never}, {MaxOutgoing: 2}, {MaxRestarts: 1}, {MaxSurge: control.NoSurge}, {MaxSurge: control.NoSurge, Policy: control.Never}, {MaxSurge: control.NoSurge, Policy: control.Never, Schedule: "@daily"}}
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		w := newWorld(specs[seed%uint64(len(specs))], seed%3 == 0)
 		for i := range 300 {
 			what := w.random(rnd)
 			if broken := w.broken(); broken != "" {
-				t.Fatalf("seed %d, event %d (%s): %s\n%+v", seed, i, what, broken, w.slot)
+				t.Fatalf("seed %d, event %d (%s): %s\n%+v", seed, i, what, broken, w.slotState)
 			}
 		}
 		w.quiet(t, seed)
@@ -318,7 +395,7 @@ func (w *world) random(rnd *rand.Rand) string {
 // broken tells which invariant does not hold.
 func (w *world) broken() string {
 	seen := map[uint64]int{}
-	for _, p := range append([]process{w.cur, w.next}, w.old...) {
+	for _, p := range append([]processState{w.cur, w.next}, w.old...) {
 		if p.some() {
 			seen[p.inc]++
 		}
@@ -349,7 +426,7 @@ func (w *world) broken() string {
 		return "wanted, nothing holds it back, and nothing runs"
 	case w.hold != "" && w.cur.some():
 		return "held back and running"
-	case w.pol.lasting && w.hold == control.Dead && w.pol.Policy == control.Always:
+	case w.pol.BuiltIn && w.hold == control.Dead && w.pol.Policy == control.Always:
 		return "a built-in pool is dead"
 	}
 	for _, p := range w.old {

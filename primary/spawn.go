@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -16,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
-	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 	"github.com/norestart/norestart/internal/launch"
 	"github.com/norestart/norestart/internal/proc"
@@ -40,169 +40,221 @@ const (
 	listenFD = 4 // and following
 )
 
-// run is one process of a slot, from the decision to start it to its exit.
-type run struct {
-	inc     uint64
-	number  int // generation
-	since   time.Time
-	process proc.Process // nil until it has been started
-	out     *output
-	pending syscall.Signal
-	conv    *conversation // nil until its hello
-	peer    int           // pid that said hello
-	beat    ipc.Beat
-	heard   time.Time // of the last beat
-	silent  bool
-	gone    bool             // reaped, but that is taken in only when its pool is complete
-	closed  bool             // accepts no more connections
-	leaving bool             // it ends by itself
-	groups  []*inherit.Group // what it accepts on; nil: whatever there is
-	former  bool             // until groups is known: it accepts on the former addresses
-	early   bool             // it said that it is ready before we knew that it runs
-	reason  string           // why we ended it
-	timers  []*time.Timer
-	cut     time.Time // the end of its drain; zero: there is none
+// process is one process of a slot, from the decision to start it to its exit.
+type process struct {
+	inc      uint64
+	gen      int // generation
+	since    time.Time
+	handle   proc.Process // nil until it has been started
+	out      *output
+	pending  syscall.Signal
+	dropped  chan struct{} // closed if it is ended before it has been started
+	conv     *conversation // nil until its hello
+	peer     int           // pid that said hello
+	beat     ipc.Beat
+	heard    time.Time // of the last beat
+	silent   bool
+	gone     bool      // reaped, but not handled until its pool is complete
+	closed   bool      // accepts no more connections
+	leaving  bool      // it ends by itself
+	told     bool      // another program: its stop signal has been sent
+	gate     chan int  // the pipe of a launcher that waits; nil: there is none
+	asked    bool      // another program: to end
+	avoided  bool      // no new connections for its slot, while it is told to end
+	port     int       // private, that it was told; 0: not known
+	private  string    // where it is reached, under control.ShareRelay
+	status   string    // what it says of itself
+	failure  string    // of the last probe whether it is ready
+	probed   time.Time // when that was
+	extended time.Time // it asked for time to start, or to end, until then
+	orphaned bool      // it ends for lack of a primary, or may do so: it has not said hello to this one
+	early    bool      // it was ready before we knew that it runs
+	unsure   bool      // adopted while it was starting: it may have said that it is ready
+	reason   string    // why we ended it
+	timers   []*time.Timer
+	cut      time.Time // the deadline of its drain; zero: none
+	memory   int64     // when it was measured last
+	heavy    time.Time // since when that is above the limit; zero: it is not
+
+	left      map[uint64]bool          // by incarnation, the workers of the relay that need it no more
+	upstreams map[string]ipc.Upstreams // of a worker of the relay, by pool, what it was told
+
+	prepared   bool // it waits for the state of its predecessor
+	introduced bool // to that one: if it is ready, it has the state
+
+	group       proc.Cgroup // its control group; empty: ours
+	descendants []proc.ID   // as far as known; empty if it has a group
 }
 
-// forget stops what waits for a process that has gone: without it the timers
-// of short-lived ones would add up, each for its half minute.
-func (r *run) forget() {
+// forget stops the timers of a process that has gone: those of short-lived ones
+// would add up, each for half a minute.
+func (r *process) forget() {
 	for _, t := range r.timers {
 		t.Stop()
 	}
+	r.letIn(false)
 }
 
-func (r *run) pid() int {
-	if r.process == nil {
+func (r *process) pid() int {
+	if r.handle == nil {
 		return 0
 	}
-	return r.process.PID()
+	return r.handle.PID()
 }
 
-// signal sends sig to the process group of a run; one that is being started
-// gets it as soon as it can be reached.
-func (s *seat) signal(inc uint64, sig syscall.Signal) {
-	r := s.runs[inc]
+// signal sends sig to the group of a process. One that is being started gets it
+// as soon as possible; one that waits for its start is not started.
+func (s *slot) signal(inc uint64, sig syscall.Signal) {
+	r := s.processes[inc]
 	switch {
 	case r == nil:
-	case r.process == nil:
+	case r.handle == nil:
+		if r.pending == 0 {
+			close(r.dropped)
+		}
 		r.pending = sig
 	default:
-		_ = r.process.Signal(sig) // it has gone: its exit tells
+		_ = r.handle.Signal(sig)
 	}
 }
 
-// spawner starts processes beside the loop, a few at a time: the start of a
-// process is work for the processor, more at once only delays each.
+// spawner starts processes beside the loop, a few at a time: a start is work for
+// the processor, and more at once only delay each other.
 type spawner struct {
 	cfg   Config
 	key   []byte
-	log   *journal[control.LogLine]
+	log   *eventLog[control.LogLine]
 	show  func(worker, text string)
-	slots chan struct{}
+	turns chan struct{}
 	wg    sync.WaitGroup
+	group proc.Cgroup // ours, if it may be divided
+
+	workers *admission
 }
 
-// start begins a process of a slot; how it went comes as events.
-func (l *loop) start(s *seat, inc uint64, gen int) {
-	s.runs[inc] = &run{inc: inc, number: gen, since: time.Now(), groups: slices.Clone(s.pool.groups)}
+// start begins a process of a slot; the result comes as events.
+func (l *loop) start(s *slot, inc uint64, gen int) {
+	r := &process{inc: inc, gen: gen, since: time.Now(), dropped: make(chan struct{})}
+	s.processes[inc] = r
 	g := s.pool.generation(gen)
-	boot := l.boot(s, inc, gen)
-	var fds []int
-	for _, group := range s.pool.groups {
-		fds = append(fds, group.FD(s.index))
+	err := s.pool.listen(gen) // open, unless this process is the first that needs it
+	equip := func() (equipment, error) { return equipment{}, err }
+	if err == nil {
+		equip = s.pool.protocol.equip(l, s, r)
 	}
-	for _, group := range s.pool.groups {
-		fds = append(fds, group.FDs()...)
-	}
-	spec, id, post, sp := s.pool.spec, s.id(), l.post, l.spawn
+	spec, id, post, sp, release := g.within(s.pool.spec), s.id(), l.post, l.spawn, s.pool.hold()
 	sp.wg.Go(func() {
-		sp.slots <- struct{}{}
-		p, out, err := sp.spawn(g, boot, fds, spec, id)
-		<-sp.slots
+		group := sp.groupFor(s, inc)
+		p, out, err := sp.inTurn(r.dropped, func() (proc.Process, *output, error) { return sp.spawn(g, equip, spec, id, inc, group) })
+		release()
 		if err != nil {
+			_ = group.Remove() // an empty directory does no harm
 			post(func(l *loop) { l.spawnFailed(s, inc, err) })
 			return
 		}
-		post(func(l *loop) { l.started(s, inc, p, out) })
-		await(s, inc, p, out, post)
+		ended := sp.workers.worker(p.PID(), id, spec.Name == sp.cfg.Spec.Admin)
+		if !group.Holds(p.PID()) && group.Remove() == nil {
+			group = "" // it was started without, or has gone and left nothing
+		}
+		post(func(l *loop) {
+			s.processes[inc].group = group
+			l.started(s, inc, p, out)
+		})
+		await(s, inc, p, out, ended, post)
 	})
 }
 
-// watch follows a process that somebody else started to its end.
-func (l *loop) watch(s *seat, inc uint64, p proc.Process, out *output) {
+var errDropped = errors.New("it is no longer wanted")
+
+// inTurn calls start when it is its turn, unless it is dropped before.
+func (sp *spawner) inTurn(dropped <-chan struct{}, start func() (proc.Process, *output, error)) (proc.Process, *output, error) {
+	select {
+	case sp.turns <- struct{}{}:
+	case <-dropped:
+		return nil, nil, errDropped
+	}
+	defer func() { <-sp.turns }()
+	return start()
+}
+
+// hold keeps the sockets of a pool open for a caller that has their numbers.
+func (p *pool) hold() (release func()) {
+	var all []func()
+	for _, q := range append([]*pool{p}, p.keeps...) {
+		for _, o := range q.open {
+			all = append(all, o.group.Hold())
+		}
+	}
+	return func() {
+		for _, release := range all {
+			release()
+		}
+	}
+}
+
+// groupFor is the control group for one process and its descendants; empty if
+// there can be none.
+func (sp *spawner) groupFor(s *slot, inc uint64) proc.Cgroup {
+	if s.pool.spec.KillGroup == control.KillOwnGroup {
+		return ""
+	}
+	return sp.group.Child(fmt.Sprintf("norestart.%s.%s.%d.%d", sp.cfg.Spec.Name, s.pool.spec.Name, s.index, inc))
+}
+
+// watch follows a process that was started elsewhere to its end.
+func (l *loop) watch(s *slot, inc uint64, p proc.Process, out *output) {
 	post := l.post
-	l.spawn.wg.Go(func() { await(s, inc, p, out, post) })
+	ended := l.spawn.workers.worker(p.PID(), s.id(), s.pool.spec.Name == l.cfg.Spec.Admin)
+	l.spawn.wg.Go(func() { await(s, inc, p, out, ended, post) })
 }
 
 // await tells the loop of the end of a process. The exit is the end of its
 // output.
-func await(s *seat, inc uint64, p proc.Process, out *output, post func(event) bool) {
+func await(s *slot, inc uint64, p proc.Process, out *output, ended func(), post func(event) bool) {
 	exit := <-p.Wait()
-	var lines []string
-	if out != nil {
-		lines = out.finish()
-	}
-	post(func(l *loop) { l.exited(s, inc, exit, lines) })
+	ended()
+	why, lines := out.finish()
+	post(func(l *loop) { l.exited(s, inc, exit, why, lines) })
 }
 
-// boot is what the new process learns about itself.
-func (l *loop) boot(s *seat, inc uint64, gen int) ipc.Boot {
-	b := ipc.Boot{
-		Cluster: l.cfg.Spec.Name, Version: l.cfg.Version, Pool: s.pool.spec.Name, Slot: s.index,
-		Generation: gen, Incarnation: inc, Secret: secret(l.spawn.key, s.id(), gen, inc),
-		Run: l.cfg.Run, State: l.cfg.State, Beat: s.pool.spec.Beat,
-		Orphan: s.pool.spec.Orphan, OrphanAfter: s.pool.spec.OrphanAfter,
-	}
-	for i, group := range s.pool.groups {
-		b.Listeners = append(b.Listeners, ipc.Inherited{Name: s.pool.names[i], Addr: group.Addr(), FD: listenFD + i})
-	}
-	fd := listenFD + len(s.pool.groups)
-	for i, group := range s.pool.groups {
-		for slot := range group.Len() {
-			b.Sockets = append(b.Sockets, ipc.Socket{Name: s.pool.names[i], Slot: slot, FD: fd})
-			fd++
-		}
-	}
-	return b
-}
-
-// secret proves in a hello that the primary started the process as what it
-// says it is.
+// secret proves in a hello that the primary started the process, and as what.
 func secret(key []byte, worker string, gen int, inc uint64) []byte {
 	h := hmac.New(sha256.New, key)
 	fmt.Fprintf(h, "%s %d %d", worker, gen, inc)
 	return h.Sum(nil)
 }
 
-// spawn starts one process with its output and its boot message.
-func (sp *spawner) spawn(g *generation, b ipc.Boot, listeners []int, spec control.PoolSpec, id string) (proc.Process, *output, error) {
+func (sp *spawner) spawn(g *generation, equip func() (equipment, error), spec control.PoolSpec, id string, inc uint64, group proc.Cgroup) (proc.Process, *output, error) {
 	ours, child, err := openOutput()
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the output: %w", err)
 	}
 	defer unix.Close(child)
-	if as := spec.RunAs; as != nil { // whoever opens /dev/stdout needs the right to
+	if as := spec.RunAs; as != nil { // it needs the right to open /dev/stdout
 		if err := unix.Fchown(child, int(as.UID), int(as.GID)); err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("give the output away: %w", err), ours.Close())
 		}
 	}
-	boot, err := bootPipe(b)
+	e, err := equip()
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
-	defer unix.Close(boot)
+	defer e.close()
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open %s: %w", os.DevNull, err), ours.Close())
 	}
 	defer unix.Close(null)
-	files := append([]int{null, child, child, boot}, listeners...)
-	p, err := sp.execute(g, files, spec)
+	e.files = append([]int{null, child, child}, e.files...)
+	p, err := sp.execute(g, e, spec, group)
+	if err != nil && group != "" { // the group may be the reason
+		p, err = sp.execute(g, e, spec, "")
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
-	out := sp.output(id, b.Incarnation, ours)
+	out := sp.output(id, inc, ours)
+	out.awaits = e.awaits
 	sp.wg.Go(out.read)
 	return p, out, nil
 }
@@ -211,31 +263,62 @@ func (sp *spawner) output(id string, inc uint64, file *os.File) *output {
 	return &output{worker: id, inc: inc, keep: sp.log, show: sp.show, file: file, stopped: make(chan struct{})}
 }
 
-// execute starts the program itself, through the launcher where the kernel
-// offers no other way to set what the pool asks for.
-func (sp *spawner) execute(g *generation, files []int, spec control.PoolSpec) (proc.Process, error) {
-	c := proc.Command{Path: g.binary.ExecPath(), Argv: g.argv, Env: workerEnv(g.env), Dir: g.dir, Files: files, NoNewPrivs: !spec.NewPrivileges}
+// execute starts the program itself, through the launcher if the kernel offers no
+// other way to set what the pool asks for.
+func (sp *spawner) execute(g *generation, e equipment, spec control.PoolSpec, group proc.Cgroup) (proc.Process, error) {
+	told := e.withPort(g.program)
+	c := proc.Command{Path: g.execPath(), Argv: told.argv, Env: append(slices.Clone(told.env), e.env...), Dir: told.dir, Files: e.files, NoNewPrivs: !spec.NewPrivileges, Cgroup: group}
 	if _, err := os.Stat(g.dir); err != nil { // the kernel would name the program
 		return nil, fmt.Errorf("working directory: %w", err)
 	}
-	if len(spec.Limits) == 0 && spec.RunAs == nil {
+	if len(spec.Limits) == 0 && spec.RunAs == nil && e.gate == 0 && e.supervise == nil && spec.Umask == nil && spec.Nice == 0 {
 		return sp.cfg.Starter.Start(c)
 	}
-	// The launcher is the pinned binary itself, and so is what it executes.
-	plan := launch.Plan{Path: "/proc/self/exe", Argv: c.Argv, Env: c.Env, Dir: c.Dir, Limits: spec.Limits, NoNewPrivs: c.NoNewPrivs}
+	// The launcher is a program of norestart: the pinned one itself, which then
+	// executes itself again, or that of the primary.
+	launcher, path, pinned := c.Path, "/proc/self/exe", 0
+	if spec.Program != nil {
+		launcher, path = path, c.Path
+		if !g.script && !g.binary.Current() {
+			path, pinned = "", g.binary.FD()
+		}
+	}
+	plan := launch.Plan{Path: path, Argv: c.Argv, Env: c.Env, Dir: c.Dir, Listen: e.listen, ListenEnv: spec.ListenEnv, Gate: e.gate > 0, Limits: spec.Limits, Umask: spec.Umask, Nice: spec.Nice, NoNewPrivs: c.NoNewPrivs, Seize: e.supervise != nil}
 	if as := spec.RunAs; as != nil {
 		plan.User = &launch.User{UID: as.UID, GID: as.GID, Groups: as.Groups}
 		plan.Env = ownEnv(plan.Env, as)
 	}
-	stage, err := launch.New(c.Path, plan, files)
+	if pinned > 0 { // behind all that the launcher itself needs, which the program does not get
+		plan.Path = procFD(len(e.files) + plan.Own())
+	}
+	stage, err := launch.New(launcher, plan, e.files)
 	if err != nil {
 		return nil, err
 	}
 	defer stage.Close()
-	return sp.cfg.Starter.Start(proc.Command{Path: stage.Path, Argv: stage.Argv, Env: stage.Env, Dir: "/", Files: stage.Files})
+	if e.gate > 0 {
+		stage.Files = append(stage.Files, e.gate)
+	}
+	if pinned > 0 {
+		stage.Files = append(stage.Files, pinned)
+	}
+	p, err := sp.cfg.Starter.Start(proc.Command{Path: stage.Path, Argv: stage.Argv, Env: stage.Env, Dir: "/", Files: stage.Files, Cgroup: group})
+	if err == nil && plan.Seize {
+		notify, err := stage.Notify(time.Now().Add(launchTimeout))
+		switch {
+		case err == nil:
+			e.supervise(notify)
+		case !errors.Is(err, io.EOF): // else its last line says why it has ended
+			_ = p.Signal(sigKill)
+		}
+	}
+	return p, err
 }
 
-// ownEnv tells a worker of another user who it is, as login(1) does.
+// launchTimeout is how long a launcher may take to begin to be supervised.
+const launchTimeout = 20 * time.Second
+
+// ownEnv tells a worker of another user its user, as login(1) does.
 func ownEnv(env []string, as *control.Identity) []string {
 	set := map[string]string{"USER": as.Name, "LOGNAME": as.Name, "HOME": as.Home}
 	var own []string
@@ -252,11 +335,8 @@ func ownEnv(env []string, as *control.Identity) []string {
 	return own
 }
 
-func workerEnv(base []string) []string {
-	return append(append([]string(nil), base...), RoleVariable+"="+RoleWorker, BootVariable+"="+strconv.Itoa(bootFD))
-}
-
-// CleanEnv is env without what only one process may take from its parent.
+// CleanEnv is env without the variables that only one process may take from its
+// parent.
 func CleanEnv(env []string) []string {
 	var kept []string
 	for _, v := range env {
@@ -268,28 +348,6 @@ func CleanEnv(env []string) []string {
 		}
 	}
 	return kept
-}
-
-// bootPipe holds the boot message: it fits into a pipe, so nobody waits. The
-// descriptor is for the child alone, and need not be known to the poller.
-func bootPipe(b ipc.Boot) (fd int, err error) {
-	data, err := ipc.Encode(b)
-	if err != nil {
-		return -1, fmt.Errorf("boot message: %w", err)
-	}
-	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return -1, fmt.Errorf("boot pipe: %w", err)
-	}
-	n, err := unix.Write(p[1], data)
-	if err == nil && n < len(data) {
-		err = errors.New("message larger than a pipe")
-	}
-	if err = errors.Join(err, unix.Close(p[1])); err != nil {
-		_ = unix.Close(p[0])
-		return -1, fmt.Errorf("boot pipe: %w", err)
-	}
-	return p[0], nil
 }
 
 func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

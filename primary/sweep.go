@@ -10,8 +10,8 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// sweep removes what a primary that was killed had begun to write. The lock is
-// held: nobody else writes these files. What cannot be removed only takes room.
+// sweep removes files that a killed primary had begun to write. The lock is held,
+// so nobody else writes them. Files that cannot be removed only take room.
 func sweep(state string) {
 	for _, name := range []string{keyFile, counterFile, recordFile} {
 		_ = durable.Sweep(filepath.Join(state, name))
@@ -19,15 +19,15 @@ func sweep(state string) {
 	_ = os.Remove(filepath.Join(state, recordFile+freshSuffix))
 }
 
-// sweepGenerations removes the kept binaries that are of no generation any
-// more: of one that was not written down before the primary was killed, or of a
-// pool that there is no more. It comes after the last way back to older code.
+// sweepGenerations removes kept binaries that belong to no generation: a primary
+// was killed before it recorded one, or the pool no longer exists. It comes after
+// the last way back to older code.
 func (l *loop) sweepGenerations() {
 	dir := filepath.Join(l.cfg.State, generationsDir)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) {
-			l.tell(control.Event{Kind: "cluster.trouble", Text: fmt.Sprintf("look for binaries that nobody needs: %v", err)})
+			l.tell(control.Event{Kind: control.EventClusterTrouble, Text: fmt.Sprintf("look for binaries that no generation needs: %v", err)})
 		}
 		return
 	}

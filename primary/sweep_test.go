@@ -10,7 +10,7 @@ import (
 // TestSweep: what a primary that was killed had begun to write goes; what is
 // named by the record stays.
 func TestSweep(t *testing.T) {
-	l := newLegacy(t, aged("web", 1))
+	l := newSurvivors(t, aged("web", 1))
 	kept := filepath.Join(l.cfg.State, generationsDir, "web-1")
 	l.pool().Generations[0].Kept = kept
 	begun := []string{".cluster.tmp-1", ".key.tmp-2", ".incarnation.tmp-3", "generations/web-2", "generations/gone-1"}
@@ -19,7 +19,7 @@ func TestSweep(t *testing.T) {
 	for _, name := range begun {
 		must(t, os.WriteFile(filepath.Join(l.cfg.State, name), nil, 0o600))
 	}
-	l.comeBack(l.seated(0, 11), ready)
+	l.comeBack(l.serving(0, 11), ready)
 	l.next()
 	for _, name := range begun {
 		if _, err := os.Lstat(filepath.Join(l.cfg.State, name)); !errors.Is(err, os.ErrNotExist) {

@@ -37,7 +37,7 @@ func TestEarlierRecord(t *testing.T) {
 	if d := cmp.Diff([]string(nil), lost("record", loose(t, data), loose(t, again))); d != "" {
 		t.Errorf("lost on the way (-want +got):\n%s", d)
 	}
-	if len(r.Pools) != 1 || r.Pools[0].Seats[0].Next.PID != 4713 || r.Jobs[0].Cycles[0].Cause != "why" {
+	if len(r.Pools) != 1 || r.Pools[0].Slots[0].Next.PID != 4713 || r.Jobs[0].Cycles[0].Cause != "why" {
 		t.Errorf("read as %+v", r)
 	}
 }
@@ -96,8 +96,8 @@ func TestSelfCheck(t *testing.T) {
 		"chatters first":    {said: "debug\n" + versions(recordVersion, recordVersion)},
 		"too old":           {said: versions(recordVersion-2, recordVersion-1), want: "it reads state versions -1 to 0, this primary writes 1"},
 		"too new":           {said: versions(recordVersion+1, recordVersion+2), want: "it reads state versions 2 to 3, this primary writes 1"},
-		"some program":      {said: "usage: ls", want: "it is no program of norestart"},
-		"silent":            {want: "it is no program of norestart"},
+		"some program":      {said: "usage: ls", want: "it is not a program of norestart"},
+		"silent":            {want: "it is not a program of norestart"},
 		"exits with reason": {exit: proc.Exit{Code: 2}, said: "error: no pool", want: `exited with status 2: error: no pool`},
 		"killed":            {exit: proc.Exit{Code: -1, Signal: unix.SIGSEGV}, want: "ended by SIGSEGV"},
 	}

@@ -11,20 +11,20 @@ import (
 
 // fill waits until slots have a ready worker: after a scale up, a revive.
 type fill struct {
-	waiting []*seat
+	waiting []*slot
 	failed  []string
-	before  map[*seat]uint64 // the last incarnation that had ended when it began
+	before  map[*slot]uint64 // the last incarnation that had ended when it began
 }
 
-func newFill(seats []*seat) *fill {
-	f := &fill{waiting: seats, before: make(map[*seat]uint64)}
-	for _, s := range seats {
+func newFill(slots []*slot) *fill {
+	f := &fill{waiting: slots, before: make(map[*slot]uint64)}
+	for _, s := range slots {
 		f.before[s] = s.lastExit()
 	}
 	return f
 }
 
-func (s *seat) lastExit() uint64 {
+func (s *slot) lastExit() uint64 {
 	if len(s.exits) == 0 {
 		return 0
 	}
@@ -33,15 +33,19 @@ func (s *seat) lastExit() uint64 {
 
 func (f *fill) advance(l *loop, j *job) {
 	if j.cancelled {
-		l.finish(j, control.JobCancelled, "cancelled: the wish stays, only the waiting ends")
+		l.finish(j, control.JobCancelled, "cancelled: no longer waiting; the change itself stays and is carried out")
 		return
 	}
-	f.waiting = slices.DeleteFunc(f.waiting, func(s *seat) bool { return f.settled(j, s) })
+	f.waiting = slices.DeleteFunc(f.waiting, func(s *slot) bool { return f.settled(j, s) })
 	if len(f.waiting) > 0 {
 		return
 	}
 	if len(f.failed) > 0 {
-		l.finish(j, control.JobFailed, strings.Join(f.failed, "; "))
+		cause := f.failed[0]
+		if more := len(f.failed) - 1; more > 0 {
+			cause += fmt.Sprintf("; %d more failed", more)
+		}
+		l.finish(j, control.JobFailed, cause)
 		return
 	}
 	l.finish(j, control.JobOK, "")
@@ -49,20 +53,23 @@ func (f *fill) advance(l *loop, j *job) {
 
 // settled tells whether the slot is ready, or has shown that it will not be
 // just now.
-func (f *fill) settled(j *job, s *seat) bool {
+func (f *fill) settled(j *job, s *slot) bool {
 	e := control.JobEvent{Worker: s.id(), Generation: s.gen}
-	switch r := s.runs[s.cur.inc]; {
+	switch r := s.processes[s.cur.inc]; {
 	case s.state() == control.Ready:
 		j.Done++
-		e.Event, e.OK, e.PID = "ready", true, r.pid()
+		e.Event, e.OK, e.PID = control.StepReady, true, r.pid()
 		e.Text = fmt.Sprintf("worker %s ready: pid %d, generation %d (%d/%d)", e.Worker, e.PID, s.cur.gen, j.Done, j.Total)
 	case s.lastExit() != f.before[s]:
 		x := s.exits[0]
-		e.Event, e.Error, e.PID, e.Lines = "failed", exitText(x), x.PID, x.Lines
+		e.Event, e.Error, e.PID, e.Lines = control.StepFailed, exitText(x), x.PID, x.Lines
 		e.Text = fmt.Sprintf("worker %s %s", e.Worker, e.Error)
 		f.failed = append(f.failed, e.Text)
-	case s.want != wantRun:
-		e.Event, e.Error, e.Text = "failed", "not wanted any more", fmt.Sprintf("worker %s is not wanted any more", e.Worker)
+	case s.idle() && s.hold == control.Done && s.pool.spec.Schedule != "":
+		j.Done++
+		e.Event, e.OK, e.Text = control.StepReady, true, fmt.Sprintf("worker %s waits for its time (%d/%d)", e.Worker, j.Done, j.Total)
+	case s.want != wantRun && s.pool.waits == nil:
+		e.Event, e.Error, e.Text = control.StepFailed, "no longer wanted", fmt.Sprintf("worker %s is no longer wanted", e.Worker)
 		f.failed = append(f.failed, e.Text)
 	default:
 		return false
@@ -73,18 +80,18 @@ func (f *fill) settled(j *job, s *seat) bool {
 
 // empty waits until slots have no process: after a scale down, a stop.
 type empty struct {
-	waiting []*seat
+	waiting []*slot
 }
 
 func (w *empty) advance(l *loop, j *job) {
-	w.waiting = slices.DeleteFunc(w.waiting, func(s *seat) bool {
+	w.waiting = slices.DeleteFunc(w.waiting, func(s *slot) bool {
 		if !s.idle() {
 			return false
 		}
 		j.Done++
-		e := control.JobEvent{Event: "stopped", Worker: s.id(), Generation: s.gen, OK: true, Text: fmt.Sprintf("worker %s stopped (%d/%d)", s.id(), j.Done, j.Total)}
-		if len(s.exits) > 0 && s.exits[0].Signal != "" {
-			e.Event, e.PID, e.Error = "cut", s.exits[0].PID, exitText(s.exits[0])
+		e := control.JobEvent{Event: control.StepStopped, Worker: s.id(), Generation: s.gen, OK: true, Text: fmt.Sprintf("worker %s stopped (%d/%d)", s.id(), j.Done, j.Total)}
+		if len(s.exits) > 0 && s.forced(s.exits[0]) {
+			e.Event, e.PID, e.Error = control.StepCut, s.exits[0].PID, exitText(s.exits[0])
 			e.Text += ": " + e.Error
 		}
 		j.step(e)
@@ -92,7 +99,7 @@ func (w *empty) advance(l *loop, j *job) {
 	})
 	switch {
 	case j.cancelled:
-		l.finish(j, control.JobCancelled, "cancelled: the wish stays, only the waiting ends")
+		l.finish(j, control.JobCancelled, "cancelled: no longer waiting; the change itself stays and is carried out")
 	case len(w.waiting) == 0:
 		l.finish(j, control.JobOK, "")
 	}
@@ -111,13 +118,15 @@ func (l *loop) scale(r control.ScaleRequest, owner string) (*job, error) {
 	if p.job != nil {
 		return nil, busy(p.job.Job)
 	}
-	if err := l.grow(p, to); err != nil {
-		return nil, err
+	if p.adoption == nil { // what comes back may be more: it is grown then
+		if err := p.grow(to); err != nil {
+			return nil, err
+		}
 	}
 	from := p.target
 	what := fmt.Sprintf("%s from %d to %d", p.spec.Name, from, to)
 	if to < from {
-		w := &empty{waiting: slices.Clone(p.seats[to:from])}
+		w := &empty{waiting: slices.Clone(p.slots[to:from])}
 		j, err := l.begin("scale", what, owner, []*pool{p}, w)
 		if err == nil {
 			p.target, j.Total = to, len(w.waiting)
@@ -125,15 +134,15 @@ func (l *loop) scale(r control.ScaleRequest, owner string) (*job, error) {
 		}
 		return j, err
 	}
-	for len(p.seats) < to {
-		p.seats = append(p.seats, newSeat(p, len(p.seats)))
+	for len(p.slots) < to {
+		p.slots = append(p.slots, newSlot(p, len(p.slots)))
 	}
-	for _, s := range p.seats[from:to] {
+	for _, s := range p.slots[from:to] {
 		if s.idle() {
 			s.gen = p.gen
 		}
 	}
-	j, err := l.begin("scale", what, owner, []*pool{p}, newFill(slices.Clone(p.seats[from:to])))
+	j, err := l.begin("scale", what, owner, []*pool{p}, newFill(slices.Clone(p.slots[from:to])))
 	if err == nil {
 		p.target, j.Total = to, to-from
 		l.persist(true)
@@ -159,18 +168,45 @@ func (p *pool) checkTarget(r control.ScaleRequest) (int, error) {
 
 // reload begins new generations of the named pools, or of all pools of the
 // application.
-func (l *loop) reload(r control.ReloadRequest, owner string) (*job, error) {
+func (l *loop) reload(r control.ReloadRequest, owner string, now *Configuration) (*job, error) {
 	pools, err := l.reloadable(r.Pools)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range pools {
+		if p.job != nil {
+			return nil, busy(p.job.Job)
+		}
 		if err := p.checkSurge(r.MaxSurge); err != nil {
 			return nil, err
 		}
 	}
+	if err := now.renew(pools); err != nil {
+		return nil, err
+	}
 	names := strings.Join(r.Pools, " ")
 	return l.cycle("reload", names, owner, pools, r)
+}
+
+// renew takes in what the configuration says now of generations to come of these
+// pools. All else of it is for a reload of the configuration.
+func (c *Configuration) renew(pools []*pool) error {
+	if c == nil {
+		return nil
+	}
+	for _, p := range pools {
+		if c.pool(p.spec.Name) == nil {
+			return noLongerThere(p)
+		}
+	}
+	for _, p := range pools {
+		p.spec, p.told = withContent(p.spec, c.pool(p.spec.Name).WithDefaults()), c.Settings[p.spec.Name]
+	}
+	return nil
+}
+
+func noLongerThere(p *pool) error {
+	return &control.Error{Code: control.ErrNoPool.Code, Message: fmt.Sprintf("pool %s is in the configuration no more: nothing was changed", p.spec.Name), Hint: "config reload"}
 }
 
 // checkSurge refuses a reload that a pool cannot do.
@@ -210,16 +246,16 @@ func (l *loop) reloadable(names []string) ([]*pool, error) {
 // restart begins new generations of every pool, the built-in ones last.
 func (l *loop) restart(r control.RestartRequest, owner string) (*job, error) {
 	pools := slices.Clone(l.pools)
-	slices.SortStableFunc(pools, func(a, b *pool) int { return order(a) - order(b) })
+	slices.SortStableFunc(pools, func(a, b *pool) int { return l.order(a) - l.order(b) })
 	if r.Primary {
 		pools = nil
 	}
 	for _, j := range l.running() {
-		if w, ok := j.work.(*reload); ok && w.first != nil {
+		if w, ok := j.work.(*reloadJob); ok && w.first != nil {
 			return nil, busy(j.Job) // of the primary, which belongs to no pool
 		}
 	}
-	g, err := l.cfg.generation()
+	g, err := l.cfg.generation(control.PoolSpec{}) // of the primary itself
 	if err != nil {
 		return nil, fmt.Errorf("restart: %w", err)
 	}
@@ -228,7 +264,7 @@ func (l *loop) restart(r control.RestartRequest, owner string) (*job, error) {
 		g.close()
 		return nil, err
 	}
-	j.work.(*reload).first = &succession{to: g}
+	j.work.(*reloadJob).first = &execInPlace{to: g}
 	return j, nil
 }
 
@@ -239,38 +275,56 @@ func what(r control.RestartRequest) string {
 	return ""
 }
 
-func order(p *pool) int {
-	if p.spec.BuiltIn {
+// order is that of a restart: what serves the operator comes last.
+func (l *loop) order(p *pool) int {
+	switch {
+	case p.spec.Name == l.cfg.Spec.Admin:
+		return 2
+	case p.spec.BuiltIn:
 		return 1
 	}
 	return 0
 }
 
 func (l *loop) cycle(kind, what, owner string, pools []*pool, r control.ReloadRequest) (*job, error) {
-	w := &reload{}
-	for _, p := range pools {
-		g, err := l.cfg.generation()
-		if err != nil {
-			for _, c := range w.todo {
-				c.to.close()
-			}
-			return nil, fmt.Errorf("%s: %w", kind, err)
-		}
-		w.todo = append(w.todo, &cycle{pool: p, to: g, request: r})
+	w, err := l.cycleOf(kind, pools, r)
+	if err != nil {
+		w.end()
+		return nil, err
 	}
 	j, err := l.begin(kind, what, owner, pools, w)
 	if err != nil {
-		for _, c := range w.todo {
-			c.to.close()
-		}
+		w.errands.drop()
+		w.end()
 	}
 	return j, err
+}
+
+// cycleOf has the generations to come, unless updates come before them.
+func (l *loop) cycleOf(kind string, pools []*pool, r control.ReloadRequest) (w *reloadJob, err error) {
+	w = &reloadJob{}
+	if r.Update {
+		if w.errands, err = l.updatesOf(pools); err != nil {
+			return w, err
+		}
+	}
+	for _, p := range pools {
+		c := newReload(p, nil, r)
+		if !r.Update {
+			if c.generation, err = l.cfg.generation(p.spec); err != nil {
+				return w, fmt.Errorf("%s: %w", kind, err)
+			}
+			c.Again = false
+		}
+		w.todo = append(w.todo, c)
+	}
+	return w, nil
 }
 
 // stop ends everything. It overtakes whatever runs.
 func (l *loop) stop(owner string) (*job, error) {
 	if l.stopping {
-		return l.jobs[slices.IndexFunc(l.jobs, func(j *job) bool { return j.Kind == "stop" })], nil
+		return l.stopJob, nil
 	}
 	for _, j := range l.running() {
 		l.finish(j, control.JobCancelled, "the cluster is stopping")
@@ -282,7 +336,7 @@ func (l *loop) stop(owner string) (*job, error) {
 			continue
 		}
 		apps = append(apps, p)
-		for _, s := range p.seats {
+		for _, s := range p.slots {
 			if !s.idle() {
 				w.waiting = append(w.waiting, s)
 			}
@@ -293,30 +347,28 @@ func (l *loop) stop(owner string) (*job, error) {
 		return nil, err
 	}
 	j.Total = len(w.waiting)
-	l.stopping = true
-	for _, p := range apps {
-		p.unlisten()
-	}
+	l.stopping, l.stopJob = true, j
+	l.tellManager("STOPPING=1")
 	return j, nil
 }
 
 // revive starts dead or stopped workers again.
 func (l *loop) revive(names []string, owner string) (*job, error) {
-	seats, err := l.revivable(names)
+	slots, err := l.revivable(names)
 	if err != nil {
 		return nil, err
 	}
 	// No pool is taken: a reload leaves dead slots alone, and cycles those
 	// that were revived meanwhile in its end.
-	j, err := l.begin("revive", strings.Join(names, " "), owner, nil, newFill(seats))
+	j, err := l.begin("revive", strings.Join(names, " "), owner, nil, newFill(slots))
 	if err != nil {
 		return nil, err
 	}
-	j.Total = len(seats)
-	if len(seats) == 0 {
-		j.note("no worker is dead")
+	j.Total = len(slots)
+	if len(slots) == 0 {
+		j.note("no worker is dead; a stopped one is started by name: worker revive ID")
 	}
-	for _, s := range seats {
+	for _, s := range slots {
 		if !slices.Contains(j.Pools, s.pool.spec.Name) {
 			j.Pools = append(j.Pools, s.pool.spec.Name)
 		}
@@ -329,50 +381,48 @@ func (l *loop) revive(names []string, owner string) (*job, error) {
 	return j, nil
 }
 
-func (l *loop) revivable(names []string) ([]*seat, error) {
-	var seats []*seat
+func (l *loop) revivable(names []string) ([]*slot, error) {
+	var slots []*slot
 	for _, name := range names {
-		s, err := l.seat(name)
+		s, err := l.slot(name)
 		if err != nil {
 			return nil, err
 		}
-		seats = append(seats, s)
+		slots = append(slots, s)
 	}
 	if len(names) > 0 {
-		return seats, nil
+		return slots, nil
 	}
-	for _, p := range l.pools {
-		for _, s := range p.seats {
-			if s.state() == control.Dead {
-				seats = append(seats, s)
-			}
+	for _, s := range l.slots() {
+		if s.state() == control.Dead {
+			slots = append(slots, s)
 		}
 	}
-	return seats, nil
+	return slots, nil
 }
 
 // restartWorker replaces one worker by another of the same generation.
 func (l *loop) restartWorker(id, owner string) (*job, error) {
-	s, err := l.seat(id)
+	s, err := l.slot(id)
 	if err != nil {
 		return nil, err
 	}
 	if !s.cur.some() {
 		return nil, &control.Error{Code: control.ErrConflict.Code, Message: fmt.Sprintf("worker %s is %s", id, s.state()), Hint: "worker revive " + id}
 	}
-	return l.begin("worker restart", id, owner, []*pool{s.pool}, &reload{todo: []*cycle{{pool: s.pool, waiting: []*seat{s}}}})
+	return l.restartWorkers([]*slot{s}, owner)
 }
 
 // stopWorker empties one slot until it is revived.
 func (l *loop) stopWorker(id, owner string) (*job, error) {
-	s, err := l.seat(id)
+	s, err := l.slot(id)
 	if err != nil {
 		return nil, err
 	}
 	if s.pool.spec.BuiltIn {
 		return nil, &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("worker %s is built in and stays", id), Hint: "worker restart " + id}
 	}
-	j, err := l.begin("worker stop", id, owner, []*pool{s.pool}, &empty{waiting: []*seat{s}})
+	j, err := l.begin("worker stop", id, owner, []*pool{s.pool}, &empty{waiting: []*slot{s}})
 	if err != nil {
 		return nil, err
 	}

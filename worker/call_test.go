@@ -49,7 +49,7 @@ func TestHandlers(t *testing.T) {
 			w.send(ipc.TypeInvite, ipc.Invite{Token: "t"})
 			select {
 			case r := <-p.reply:
-				var f ipc.Failure
+				var f control.Error
 				if r.Failure != nil {
 					f = *r.Failure
 				}
@@ -72,7 +72,7 @@ func TestAskedWhileDraining(t *testing.T) {
 	p.ask = ipc.Question{Handler: "name", Timeout: soon}
 	w := p.start(func(_ context.Context, w *Worker) error {
 		w.Handle("name", func(context.Context, []string) ([]byte, error) { return []byte(w.ID()), nil })
-		_ = w.Ready()
+		w.Ready()
 		<-w.Context().Done()
 		return nil
 	})

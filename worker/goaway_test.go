@@ -2,14 +2,18 @@ package worker
 
 import (
 	"bufio"
-	"bytes"
+	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
@@ -17,8 +21,9 @@ import (
 
 // Types and flags of HTTP/2 frames (RFC 9113 §6).
 const (
-	frameData, frameHeaders, frameSettings, frameGoAway = 0, 1, 4, 7
-	endStream, endHeaders                               = 1, 4
+	frameData, frameHeaders, frameSettings, framePing, frameGoAway = 0, 1, 4, 6, 7
+	endStream, endHeaders                                          = 1, 4
+	preface                                                        = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" // RFC 9113 §3.4
 )
 
 func frame(kind, flags byte, stream uint32, payload []byte) []byte {
@@ -26,71 +31,53 @@ func frame(kind, flags byte, stream uint32, payload []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(append(head, flags), stream), payload...)
 }
 
-// TestFramesGoAway: whatever pieces the server writes its frames in, ours comes
-// once, behind a whole frame, and nothing else is changed.
-func TestFramesGoAway(t *testing.T) {
-	var all []byte
-	ends := map[int]bool{}
-	for range 20 {
-		all = append(all, frame(frameData, 0, 1, make([]byte, rand.IntN(3)*rand.IntN(40)))...)
-		ends[len(all)] = true
-	}
-	first := len(frame(frameData, 0, 1, nil))
-	for range 500 {
-		var f frames
-		var got bytes.Buffer
-		wanted := rand.IntN(len(all))
-		for at := 0; at < len(all); {
-			to := min(len(all), at+1+rand.IntN(60))
-			if n, err := f.write(&got, all[at:to]); err != nil || n != to-at {
-				t.Fatalf("write of %d bytes: %d, %v", to-at, n, err)
-			}
-			if at <= wanted && wanted < to {
-				f.wanted.Store(true)
-				f.goAway(&got)
-				f.goAway(&got)
-			}
-			at = to
-		}
-		f.goAway(&got)
-		place := bytes.Index(got.Bytes(), noMoreRequests)
-		rest := bytes.Replace(got.Bytes(), noMoreRequests, nil, 1)
-		if !ends[place] || place < first || !bytes.Equal(rest, all) {
-			t.Fatalf("wanted at %d of %d, came at %d", wanted, len(all), place)
-		}
-	}
+// ways are how HTTP/2 is spoken to a worker.
+var ways = map[string]struct {
+	serve  func(*http.Server) Run
+	within func(net.Conn) net.Conn
+}{
+	"without TLS": {servingStreams, func(c net.Conn) net.Conn { return c }},
+	"within TLS": {servingSecured, func(c net.Conn) net.Conn {
+		return tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	}},
 }
 
-// TestFramesNotBegun: nothing comes before the server's SETTINGS.
-func TestFramesNotBegun(t *testing.T) {
-	var f frames
-	var got bytes.Buffer
-	f.wanted.Store(true)
-	f.goAway(&got)
-	if got.Len() > 0 {
-		t.Fatalf("%d bytes before the server has begun", got.Len())
-	}
-	settings := frame(frameSettings, 0, 0, nil)
-	if _, err := f.write(&got, settings); err != nil || !bytes.Equal(got.Bytes(), append(settings, noMoreRequests...)) {
-		t.Errorf("%v, %x", err, got.Bytes())
+func servingStreams(srv *http.Server) Run {
+	srv.Protocols = new(http.Protocols)
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	return serving(srv)
+}
+
+func servingSecured(srv *http.Server) Run {
+	some := httptest.NewTLSServer(nil)
+	some.Close()
+	return func(ctx context.Context, w *Worker) error {
+		ln, err := w.Listener("web")
+		if err != nil {
+			return err
+		}
+		return w.ServeHTTP(ctx, srv, tls.NewListener(ln, &tls.Config{Certificates: some.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}}))
 	}
 }
 
 // streamsClient speaks HTTP/2 frame by frame, for it does what no client
 // should.
 type streamsClient struct {
-	t    *testing.T
-	conn net.Conn
-	in   *bufio.Reader
-	goes []uint32 // last streams of the GOAWAYs that came
+	t     *testing.T
+	conn  net.Conn
+	in    *bufio.Reader
+	goes  []uint32 // last streams of the GOAWAYs that came
+	pings [][]byte // not answered
 }
 
-func newStreamsClient(t *testing.T, s *inherit.Group) *streamsClient {
+func newStreamsClient(t *testing.T, s *inherit.Group, within func(net.Conn) net.Conn) *streamsClient {
 	t.Helper()
-	conn, in := client(t, s)
-	_, err := conn.Write(append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(frameSettings, 0, 0, nil)...))
+	conn, _ := client(t, s)
+	conn = within(conn)
+	_, err := conn.Write(append([]byte(preface), frame(frameSettings, 0, 0, nil)...))
 	must(t, err)
-	return &streamsClient{t: t, conn: conn, in: in}
+	return &streamsClient{t: t, conn: conn, in: bufio.NewReader(conn)}
 }
 
 // ask sends GET http://test/ (RFC 7541 §6.1, §6.2.1).
@@ -110,6 +97,9 @@ func (c *streamsClient) next() (kind, flags byte, stream uint32, payload []byte,
 	_, err = io.ReadFull(c.in, payload)
 	if head[3] == frameGoAway && err == nil {
 		c.goes = append(c.goes, binary.BigEndian.Uint32(payload))
+	}
+	if head[3] == framePing && err == nil {
+		c.pings = append(c.pings, payload)
 	}
 	return head[3], head[4], binary.BigEndian.Uint32(head[5:]), payload, err
 }
@@ -133,40 +123,117 @@ func (c *streamsClient) answered(stream uint32) {
 	}
 }
 
-// TestRequestCrossesGoAway: a request of HTTP/2 that was on its way when the
-// drain began is answered, and so is the one of a client that does not listen;
-// the last word is which one was the last.
-func TestRequestCrossesGoAway(t *testing.T) {
-	both := new(http.Protocols)
-	both.SetHTTP1(true)
-	both.SetUnencryptedHTTP2(true)
-	s := socket(t)
-	w := newPrimary(t).start(serving(&http.Server{Handler: http.HandlerFunc(answer), Protocols: both}), s)
-	w.await(ipc.TypeReady)
-	c := newStreamsClient(t, s)
-	c.ask(1)
-	c.answered(1)
-	w.send(ipc.TypeDrain, ipc.Drain{LameDuck: soon / 10, Deadline: soon})
-	for len(c.goes) == 0 {
+// until reads frames until it is so.
+func (c *streamsClient) until(so func() bool) {
+	c.t.Helper()
+	for !so() {
 		_, _, _, _, err := c.next()
-		must(t, err)
+		must(c.t, err)
 	}
-	c.ask(3)
-	c.answered(3)
-	c.ask(5)
-	c.answered(5)
+}
+
+// end reads to the end of the connection, and compares the GOAWAYs that came.
+func (c *streamsClient) end(want ...uint32) {
+	c.t.Helper()
 	for {
 		if _, _, _, _, err := c.next(); err != nil {
 			if !errors.Is(err, io.EOF) {
-				t.Errorf("at the end: %v", err)
+				c.t.Errorf("at the end: %v", err)
 			}
 			break
 		}
 	}
-	if len(c.goes) == 0 || c.goes[0] != 1<<31-1 {
-		t.Errorf("the last streams of the GOAWAYs are %v, want %d first", c.goes, 1<<31-1)
+	if !slices.Equal(c.goes, want) {
+		c.t.Errorf("the last streams of the GOAWAYs are %v, want %v", c.goes, want)
 	}
-	if d := w.drained(); d.Told != 1 || d.Cut+d.Finished+d.Moved > 0 {
-		t.Errorf("drained %+v", d)
+}
+
+const maxStream = 1<<31 - 1
+
+// TestGoAway: a request of HTTP/2 that was on its way when the drain began is
+// answered; the last GOAWAY tells which one was the last.
+func TestGoAway(t *testing.T) {
+	for name, way := range ways {
+		for _, linger := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, linger %t", name, linger), func(t *testing.T) {
+				s := socket(t)
+				w := newPrimary(t).start(way.serve(&http.Server{Handler: http.HandlerFunc(answer)}), s)
+				w.await(ipc.TypeReady)
+				c := newStreamsClient(t, s, way.within)
+				c.ask(1)
+				c.answered(1)
+				w.send(ipc.TypeDrain, ipc.Drain{Linger: linger, LameDuck: time.Second, Deadline: soon})
+				c.until(func() bool { return len(c.goes) > 0 })
+				c.ask(3) // before it answers the PING, or never
+				c.answered(3)
+				c.ask(5)
+				c.answered(5)
+				c.end(maxStream, 5)
+				if d := w.drained(); d != (ipc.Drained{Told: 1}) {
+					t.Errorf("drained %+v", d)
+				}
+			})
+		}
+	}
+}
+
+// TestGoAwayAnswered: the last GOAWAY comes when the client has answered the
+// PING, however long the lame duck; what was on its way before is answered.
+func TestGoAwayAnswered(t *testing.T) {
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			begun, release := make(chan struct{}, 2), make(chan struct{})
+			s := socket(t)
+			w := newPrimary(t).start(way.serve(&http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				begun <- struct{}{}
+				<-release
+				answer(rw, r)
+			})}), s)
+			w.await(ipc.TypeReady)
+			c := newStreamsClient(t, s, way.within)
+			c.ask(1)
+			within(t, begun) // it has been accepted
+			w.send(ipc.TypeDrain, ipc.Drain{LameDuck: 3 * soon, Deadline: 4 * soon})
+			c.until(func() bool { return len(c.pings) > 0 })
+			c.ask(3)
+			_, err := c.conn.Write(frame(framePing, 1, 0, c.pings[0]))
+			must(t, err)
+			c.until(func() bool { return len(c.goes) > 1 })
+			close(release)
+			answers := map[uint32]bool{1: true, 3: true}
+			for len(answers) > 0 {
+				kind, flags, on, _, err := c.next()
+				must(t, err)
+				if kind <= frameHeaders && flags&endStream != 0 {
+					delete(answers, on)
+				}
+			}
+			c.end(maxStream, 3)
+		})
+	}
+}
+
+// TestGoAwayLate: a client that connects while the worker drains and still
+// listens has its first request answered, and is told to go.
+func TestGoAwayLate(t *testing.T) {
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			s := socket(t)
+			w := newPrimary(t).start(way.serve(&http.Server{Handler: http.HandlerFunc(answer)}), s)
+			w.await(ipc.TypeReady)
+			early := newStreamsClient(t, s, way.within)
+			early.ask(1)
+			early.answered(1)
+			w.send(ipc.TypeDrain, ipc.Drain{Linger: true, LameDuck: 3 * soon, Deadline: 4 * soon})
+			early.until(func() bool { return len(early.goes) > 0 })
+			c := newStreamsClient(t, s, way.within)
+			c.ask(1)
+			c.answered(1)
+			c.until(func() bool { return len(c.pings) > 0 })
+			_, err := c.conn.Write(frame(framePing, 1, 0, c.pings[0]))
+			must(t, err)
+			c.end(maxStream, 1)
+			w.send(ipc.TypeDrain, ipc.Drain{Final: true, Deadline: time.Millisecond}) // no longer a lame duck
+		})
 	}
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -257,17 +258,23 @@ func TestServerClosedByItsOwner(t *testing.T) {
 
 // TestSwapHTTP2: clients are told to go elsewhere (GOAWAY) and lose nothing.
 func TestSwapHTTP2(t *testing.T) {
-	both := new(http.Protocols)
-	both.SetHTTP1(true)
-	both.SetUnencryptedHTTP2(true)
-	h2c := func(ctx context.Context, w *Worker) error {
-		return serving(&http.Server{Handler: http.HandlerFunc(answer), Protocols: both})(ctx, w)
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) { swapHTTP2(t, name, way.serve) })
+	}
+}
+
+func swapHTTP2(t *testing.T, name string, serve func(*http.Server) Run) {
+	h2 := func(ctx context.Context, w *Worker) error {
+		return serve(&http.Server{Handler: http.HandlerFunc(answer)})(ctx, w)
 	}
 	p, s := newPrimary(t), socket(t)
-	w := p.swap(nil, h2c, s)
-	only := new(http.Protocols)
-	only.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: only}
+	w := p.swap(nil, h2, s)
+	transport := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	scheme := "https"
+	if transport.Protocols.SetHTTP2(true); name == "without TLS" {
+		transport.Protocols.SetUnencryptedHTTP2(true)
+		scheme = "http"
+	}
 	defer transport.CloseIdleConnections()
 	over, turn := make(chan struct{}), make(chan struct{})
 	var failed, asked atomic.Int64
@@ -275,7 +282,7 @@ func TestSwapHTTP2(t *testing.T) {
 	for range 6 {
 		clients.Go(func() {
 			for {
-				if err := get2(transport, "http://"+addr(s)); err != nil {
+				if err := get2(transport, scheme+"://"+addr(s)); err != nil {
 					failed.Add(1)
 					t.Error(err)
 				}
@@ -291,7 +298,7 @@ func TestSwapHTTP2(t *testing.T) {
 	}
 	for range 15 {
 		old := w
-		w = p.swap(old, h2c, s)
+		w = p.swap(old, h2, s)
 		old.drained()
 		_ = old.exited()
 		for range 10 {

@@ -4,22 +4,25 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/internal/shellworker"
 )
 
-// link is a worker's lasting conversation with whichever primary there is. The
-// primary may be replaced, by itself (exec) or after it was killed; to the
-// worker both look alike: the conversation ends, and a new hello restates the
-// whole truth.
+// link is a worker's lasting conversation with the present primary. The primary
+// may replace itself (exec) or be killed and started again. The worker cannot
+// tell: the conversation ends, and the next hello reports all that earlier ones
+// have said.
 type link struct {
 	mu   sync.Mutex // a leaf: it guards the pointer, not the conversation
 	conn *ipc.Conn  // nil while there is no primary
 	lost time.Time  // since when
-	over bool       // the worker ends: nobody closes a conversation that is new now
+	over bool       // the worker ends: a new conversation is closed
 }
 
 var errNoPrimary = errors.New("no primary")
@@ -31,7 +34,7 @@ func (l *link) set(c *ipc.Conn) {
 	if c == nil {
 		l.lost = time.Now()
 	} else if l.over {
-		_ = c.Close() // who listens to it hears the end
+		_ = c.Close() // its listener sees the end
 	}
 }
 
@@ -48,8 +51,8 @@ func (l *link) current() *ipc.Conn {
 	return l.conn
 }
 
-// send gives the primary a message. Without a primary it is lost: what must
-// not be lost is in the next hello.
+// send sends the primary a message. Without a primary it is lost, so the next
+// hello repeats what must not be lost.
 func (l *link) send(kind string, body any, fds ...int) error {
 	if c := l.current(); c != nil {
 		return c.Send(ipc.SendTimeout, kind, body, fds...)
@@ -57,7 +60,6 @@ func (l *link) send(kind string, body any, fds ...int) error {
 	return errNoPrimary
 }
 
-// close ends the conversation, and one that is just being opened.
 func (l *link) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,19 +69,19 @@ func (l *link) close() {
 	}
 }
 
-// The pauses between two attempts to reach a primary, with jitter: hundreds of
-// workers lose theirs in the same instant.
+// The pauses between two attempts to reach a primary, with jitter, because
+// hundreds of workers lose theirs at the same time.
 const (
 	firstPause = time.Millisecond
 	lastPause  = 50 * time.Millisecond
 )
 
-// attend keeps the conversation for as long as the worker lives.
-func (w *Worker) attend() {
+// keepLinked keeps the conversation as long as the worker lives.
+func (w *Worker) keepLinked() {
 	for {
 		w.listenTo(w.link.current())
 		w.link.set(nil)
-		if w.ended.Err() != nil {
+		if w.living.Err() != nil {
 			return
 		}
 		stop := w.orphaned()
@@ -91,57 +93,57 @@ func (w *Worker) attend() {
 	}
 }
 
-// orphaned begins what the pool's policy says of a worker without a primary;
-// the function that it returns calls it off.
+// orphaned begins what the pool's policy says of a worker without a primary; the
+// returned function calls it off.
 func (w *Worker) orphaned() (stop func()) {
 	switch w.boot.Orphan {
 	case control.OrphanExit:
-		w.startDrain(withoutPrimary)
+		w.drainAsOrphan()
 	case control.OrphanDrain:
-		t := time.AfterFunc(w.boot.OrphanAfter, func() { w.startDrain(withoutPrimary) })
+		t := time.AfterFunc(w.boot.OrphanAfter, w.drainAsOrphan)
 		return func() { t.Stop() }
 	}
 	return func() {}
 }
 
-// rejoin says hello to the next primary, however long it takes to come.
+// rejoin says hello to the next primary, however long that takes to come.
 func (w *Worker) rejoin() error {
 	pause := firstPause
 	for {
-		h := w.truth()
-		c, err := w.greet(w.ended, h)
+		h := w.report()
+		c, err := w.greet(w.living, h)
 		if err == nil {
 			w.link.set(c)
-			w.addTo(h)
+			w.reportSince(h)
 			return nil
 		}
 		if errors.Is(err, control.ErrDenied) {
-			w.startDrain(withoutPrimary) // it knows nothing of us: our slot is another's
+			w.drainAsOrphan() // it does not know us: our slot belongs to another process
 			return err
 		}
+		w.sockets.ear.take()
 		select {
 		case <-time.After(pause/2 + rand.N(pause)):
-		case <-w.ended.Done():
+		case <-w.living.Done():
 			return err
 		}
 		pause = min(2*pause, lastPause)
 	}
 }
 
-// truth is all that a primary has to know of the worker.
-func (w *Worker) truth() ipc.Hello {
+func (w *Worker) report() ipc.Hello {
 	h := w.hello()
-	h.Purpose, h.Kept = ipc.PurposeControl, w.sockets.count()
-	h.Ready, h.Leaving, h.Draining, h.Closed = w.isReady.Load(), w.leaving.Load(), w.soft.Err() != nil, w.closed.Load()
+	h.Purpose, h.Kept, h.Prepared = ipc.PurposeControl, w.sockets.count(), w.modules.waiting.Load()
+	h.Ready, h.Leaving, h.Draining, h.Closed = w.isReady.Load(), w.isLeaving.Load(), w.serving.Err() != nil, w.isClosed.Load()
 	return h
 }
 
-// addTo says what has become true since the hello: while the greeting was
-// under way nothing could be said.
-func (w *Worker) addTo(h ipc.Hello) {
-	now := w.truth()
+// reportSince says what has changed while the hello was under way.
+func (w *Worker) reportSince(h ipc.Hello) {
+	now := w.report()
 	for kind, news := range map[string]bool{
 		ipc.TypeReady: now.Ready && !h.Ready, ipc.TypeLeaving: now.Leaving && !h.Leaving, ipc.TypeClosed: now.Closed && !h.Closed,
+		ipc.TypePrepared: now.Prepared && !h.Prepared,
 	} {
 		if news {
 			_ = w.link.send(kind, nil) // without a primary the next hello tells
@@ -149,24 +151,23 @@ func (w *Worker) addTo(h ipc.Hello) {
 	}
 }
 
-// greet opens a conversation and restates the truth.
+// greet opens a conversation.
 func (w *Worker) greet(ctx context.Context, h ipc.Hello) (*ipc.Conn, error) {
 	conn, welcome, err := ipc.Open(ctx, w.dial, h)
 	if err != nil {
 		return nil, err
 	}
 	conn.Trust(true)
-	if welcome.Sockets {
+	if h.Purpose == ipc.PurposeControl {
+		err = w.sockets.ear.tell(conn)
+	}
+	if err == nil && welcome.Sockets {
 		err = w.sockets.giveBack(conn)
 	}
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
-}
-
-func (w *Worker) hello() ipc.Hello {
-	return ipc.Hello{Worker: w.ID(), Generation: w.boot.Generation, Incarnation: w.boot.Incarnation, Secret: w.boot.Secret}
 }
 
 // listenTo does what the primary asks until the conversation ends.
@@ -187,20 +188,70 @@ func (w *Worker) obey(m *ipc.Message) {
 	case ipc.TypeDrain:
 		var d ipc.Drain
 		if m.Decode(&d) == nil {
-			w.askedToDrain(d, pairOf(m))
+			w.askedToDrain(d, conversation(m))
 		}
-	case ipc.TypeLegacy:
-		if c := pairOf(m); c != nil {
-			w.wg.Go(func() { w.inherit(c) })
+	case ipc.TypeHandover:
+		if c := conversation(m); c != nil {
+			w.wg.Go(func() { w.connections.TakeOver(c) })
+		}
+	case ipc.TypeInherit:
+		if !m.Short() {
+			w.introduced(conversation(m))
+		}
+	case ipc.TypeYield:
+		if c := conversation(m); c != nil {
+			w.wg.Go(func() { w.yield(c) })
 		}
 	case ipc.TypeInvite:
 		var i ipc.Invite
 		if m.Decode(&i) == nil {
-			w.wg.Go(func() { w.take(i) })
+			w.wg.Go(func() { w.answer(i) })
+		}
+	case ipc.TypeAccept:
+		var a ipc.Accept
+		if m.Decode(&a) == nil && w.serving.Err() == nil {
+			w.sockets.acceptOn(w.connections.Listener(a.Listener), a.Listener, a.Slots)
 		}
 	case ipc.TypeSession:
-		w.takeLocal(m)
+		var s ipc.Session
+		if m.Decode(&s) != nil {
+			return
+		}
+		if c := conversation(m); c != nil {
+			w.wg.Go(func() { shellworker.Serve(w.serving, w.working, w.calls, c, s) })
+		}
+	case ipc.TypeUpstreams:
+		var u ipc.Upstreams
+		if m.Decode(&u) != nil {
+			return
+		}
+		select {
+		case w.upstreams <- u:
+		case <-w.living.Done():
+		}
 	case ipc.TypeSockets:
 		w.sockets.add(m)
 	}
+}
+
+// conversation is the one whose descriptor came with a message; nil if there is
+// none: then the message and its descriptors are discarded.
+func conversation(m *ipc.Message) *ipc.Conn {
+	if m.FDs != 1 {
+		return nil
+	}
+	f := os.NewFile(uintptr(m.Files()[0]), "conversation")
+	defer f.Close() // FileConn has a copy
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return nil
+	}
+	uc, ok := nc.(*net.UnixConn)
+	if !ok {
+		_ = nc.Close()
+		return nil
+	}
+	c := ipc.NewConn(uc)
+	c.Trust(true)
+	return c
 }

@@ -12,15 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/internal/shellworker"
 )
 
 // shell is a worker that runs do for each local call.
-func shell(do func(*LocalCall)) Run {
+func shell(do func(*shellworker.Call)) Run {
 	return func(ctx context.Context, w *Worker) error {
-		_ = w.Ready()
+		w.Ready()
 		for {
 			select {
-			case c := <-w.LocalCalls():
+			case c := <-shellworker.From(ctx).Calls:
 				do(c)
 			case <-ctx.Done():
 				return nil
@@ -60,7 +61,7 @@ func expect(t *testing.T, c *ipc.Conn, kind string, body any) {
 }
 
 func TestLocalCall(t *testing.T) {
-	w := newPrimary(t).start(shell(func(c *LocalCall) {
+	w := newPrimary(t).start(shell(func(c *shellworker.Call) {
 		in, err := io.ReadAll(c.Stdin())
 		_, _ = io.WriteString(c.Stdout(), strings.Join(c.Args(), " ")+": "+strings.ToUpper(string(in)))
 		_, _ = io.WriteString(c.Stderr(), c.User())
@@ -88,7 +89,7 @@ func TestLocalCall(t *testing.T) {
 	}
 }
 
-// TestLocalCallEnds: the command learns why nobody wants it any more, also
+// TestLocalCallEnds: the command learns why it is to end, also
 // while it reads.
 func TestLocalCallEnds(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -96,17 +97,17 @@ func TestLocalCallEnds(t *testing.T) {
 		want error
 	}{
 		"Ctrl-C":   {func(t *testing.T, c *ipc.Conn, _ *peer) { must(t, c.Send(soon, ipc.TypeCancel, nil)) }, context.Canceled},
-		"hangs up": {func(t *testing.T, c *ipc.Conn, _ *peer) { must(t, c.Close()) }, ErrHungUp},
+		"hangs up": {func(t *testing.T, c *ipc.Conn, _ *peer) { must(t, c.Close()) }, shellworker.ErrHungUp},
 		"speaks nonsense": {func(t *testing.T, c *ipc.Conn, _ *peer) {
 			must(t, c.Send(soon, "what", nil)) // of a newer caller
 			must(t, c.Send(soon, ipc.TypeStdin, "not data"))
 			must(t, c.Close())
-		}, ErrHungUp},
+		}, shellworker.ErrHungUp},
 		"the worker is cut": {func(_ *testing.T, _ *ipc.Conn, w *peer) { w.send(ipc.TypeDrain, ipc.Drain{Deadline: 1}) }, context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			causes := make(chan error, 2)
-			w := newPrimary(t).start(shell(func(c *LocalCall) {
+			w := newPrimary(t).start(shell(func(c *shellworker.Call) {
 				_, err := c.Stdin().Read(make([]byte, 1))
 				causes <- err
 				<-c.Context().Done()
@@ -129,7 +130,7 @@ func TestLocalCallEnds(t *testing.T) {
 
 // TestAttachedComesFirst, however fast the command is.
 func TestAttachedComesFirst(t *testing.T) {
-	w := newPrimary(t).start(shell(func(c *LocalCall) { _ = c.Exit(0) }))
+	w := newPrimary(t).start(shell(func(c *shellworker.Call) { _ = c.Exit(0) }))
 	w.await(ipc.TypeReady)
 	for range 200 {
 		c := caller(t, w, "foo")
@@ -140,7 +141,7 @@ func TestAttachedComesFirst(t *testing.T) {
 
 // TestLocalCallAfterCtrlC: the caller is still there for the last words.
 func TestLocalCallAfterCtrlC(t *testing.T) {
-	w := newPrimary(t).start(shell(func(c *LocalCall) {
+	w := newPrimary(t).start(shell(func(c *shellworker.Call) {
 		<-c.Context().Done()
 		_, _ = io.WriteString(c.Stderr(), "cancelled")
 		_ = c.Exit(130)
@@ -186,5 +187,24 @@ func TestBrokenSessions(t *testing.T) {
 	w.send(ipc.TypeDrain, ipc.Drain{Deadline: soon})
 	if err := w.exited(); err != nil {
 		t.Errorf("main: %v", err)
+	}
+}
+
+// TestCallerGivesUp: one that is gone before its call is taken is known to be.
+func TestCallerGivesUp(t *testing.T) {
+	take, ended := make(chan struct{}), make(chan error, 1)
+	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
+		w.Ready()
+		<-take
+		c := <-shellworker.From(ctx).Calls
+		ended <- context.Cause(c.Context())
+		<-ctx.Done()
+		return nil
+	})
+	w.await(ipc.TypeReady)
+	must(t, caller(t, w, "foo").Close())
+	close(take)
+	if err := <-ended; !errors.Is(err, shellworker.ErrHungUp) {
+		t.Errorf("context: %v, want %v", err, shellworker.ErrHungUp)
 	}
 }

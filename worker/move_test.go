@@ -30,11 +30,11 @@ func unixPair(t testing.TB) (a, b int) {
 	return fds[0], fds[1]
 }
 
-// bequeath asks old to drain and leave its connections to next.
-func (w *peer) bequeath(next *peer, d ipc.Drain) {
+// handOver asks old to drain and hand its connections over to next.
+func (w *peer) handOver(next *peer, d ipc.Drain) {
 	w.t.Helper()
 	a, b := unixPair(w.t)
-	next.send(ipc.TypeLegacy, nil, a)
+	next.send(ipc.TypeHandover, nil, a)
 	w.send(ipc.TypeDrain, d, b)
 	must(w.t, errors.Join(unix.Close(a), unix.Close(b)))
 }
@@ -46,7 +46,7 @@ func (p *primary) move(old *peer, run Run, s *inherit.Group) *peer {
 	next := p.start(run, s)
 	next.await(ipc.TypeReady)
 	if old != nil {
-		old.bequeath(next, ipc.Drain{LameDuck: soon, Deadline: 2 * soon})
+		old.handOver(next, ipc.Drain{LameDuck: soon, Deadline: 2 * soon})
 		old.await(ipc.TypeClosed)
 	}
 	return next
@@ -229,7 +229,7 @@ func TestMovedAtOnce(t *testing.T) {
 			w = p.move(w, echoing, s)
 			for _, old := range olds[:len(olds)-1] {
 				a, b := unixPair(t)
-				w.send(ipc.TypeLegacy, nil, a)
+				w.send(ipc.TypeHandover, nil, a)
 				_ = old.conn.Send(soon, ipc.TypeDrain, ipc.Drain{}, b) // it may have gone
 				must(t, errors.Join(unix.Close(a), unix.Close(b)))
 			}
@@ -246,9 +246,9 @@ func TestMovedAtOnce(t *testing.T) {
 	all.end(t)
 }
 
-// heirs that do not take what they should.
-func TestHeirs(t *testing.T) {
-	for name, heir := range map[string]func(*testing.T, *ipc.Conn){
+// TestBadSuccessors: what a successor does not take is served on here.
+func TestBadSuccessors(t *testing.T) {
+	for name, successor := range map[string]func(*testing.T, *ipc.Conn){
 		"dies at once":     func(t *testing.T, c *ipc.Conn) { must(t, c.Close()) },
 		"says nothing":     func(*testing.T, *ipc.Conn) {},
 		"dies of the move": func(t *testing.T, c *ipc.Conn) { _, _ = c.Receive(soon); must(t, c.Close()) },
@@ -279,12 +279,7 @@ func TestHeirs(t *testing.T) {
 			a, b := unixPair(t)
 			w.send(ipc.TypeDrain, ipc.Drain{LameDuck: soon, Deadline: 2 * soon}, b)
 			must(t, unix.Close(b))
-			nc, err := fileConn(a)
-			must(t, err)
-			c := ipc.NewConn(nc.(*net.UnixConn))
-			c.Trust(true)
-			defer c.Close()
-			heir(t, c)
+			successor(t, speak(t, a))
 			for _, k := range clients {
 				if err := k.last(); err != nil {
 					t.Errorf("its last request: %v", err)

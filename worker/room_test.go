@@ -43,28 +43,28 @@ func openFDs(t *testing.T) int {
 	return len(all)
 }
 
-// conversation speaks over a descriptor, which it takes over.
-func conversation(t *testing.T, fd int) *ipc.Conn {
+// speak speaks over a descriptor, which it takes over.
+func speak(t *testing.T, fd int) *ipc.Conn {
 	t.Helper()
-	nc, err := fileConn(fd)
-	must(t, err)
-	c := ipc.NewConn(nc.(*net.UnixConn))
+	c := ipc.NewConn(fileConn(t, fd).(*net.UnixConn))
 	c.Trust(true)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
 
-// TestHeirWithoutRoom: connections that a worker has no descriptors for stay
+// TestSuccessorWithoutRoom: connections that a worker has no descriptors for stay
 // where they were, however many it could have taken; when it has room again, it
 // takes them.
-func TestHeirWithoutRoom(t *testing.T) {
+func TestSuccessorWithoutRoom(t *testing.T) {
 	s := socket(t)
 	w := newPrimary(t).start(echoing, s)
 	w.await(ipc.TypeReady)
 	a, b := unixPair(t)
-	w.send(ipc.TypeLegacy, nil, a)
+	w.send(ipc.TypeHandover, nil, a)
 	must(t, unix.Close(a))
-	sender := conversation(t, b)
+	sender := speak(t, b)
+	must(t, sender.Send(soon, ipc.TypeMove, ipc.Move{}))
+	takenOf(t, sender)     // so it has its end of the pair
 	elsewhere := socket(t) // of the worker that has them now
 	var clients []*kept
 	var theirs []net.Conn
@@ -75,8 +75,7 @@ func TestHeirWithoutRoom(t *testing.T) {
 		clients = append(clients, &kept{conn: conn, in: in})
 		fd, _, err := unix.Accept4(elsewhere.FD(0), unix.SOCK_CLOEXEC)
 		must(t, err)
-		nc, err := fileConn(fd)
-		must(t, err)
+		nc := fileConn(t, fd)
 		defer nc.Close()
 		theirs = append(theirs, nc)
 		fds = append(fds, dupConn(t, nc))
@@ -144,7 +143,7 @@ func takenOf(t *testing.T, c *ipc.Conn) []bool {
 	return a.Taken
 }
 
-// TestDrainWithoutRoom: a worker that cannot take in its heir drains without
+// TestDrainWithoutRoom: a worker that cannot take in its successor drains without
 // one, and still speaks to its primary.
 func TestDrainWithoutRoom(t *testing.T) {
 	s := socket(t)
@@ -158,14 +157,14 @@ func TestDrainWithoutRoom(t *testing.T) {
 		clients = append(clients, k)
 	}
 	a, b := unixPair(t)
-	heir := conversation(t, a)
+	successor := speak(t, a)
 	enough := roomFor(t, 0)
 	w.send(ipc.TypeDrain, ipc.Drain{LameDuck: soon, Deadline: 2 * soon}, b)
 	w.await(ipc.TypeClosed)
 	enough()
 	must(t, unix.Close(b))
-	if _, err := heir.Receive(soon); !errors.Is(err, io.EOF) {
-		t.Errorf("the heir hears %v, want %v", err, io.EOF)
+	if _, err := successor.Receive(soon); !errors.Is(err, io.EOF) {
+		t.Errorf("the successor hears %v, want %v", err, io.EOF)
 	}
 	for _, k := range clients {
 		if err := k.last(); err != nil {
@@ -178,7 +177,7 @@ func TestDrainWithoutRoom(t *testing.T) {
 }
 
 // held are clients of a worker that drains, each with a request under way.
-func held(t *testing.T, n int) (w *peer, clients []*kept, heir *ipc.Conn, release func()) {
+func held(t *testing.T, n int) (w *peer, clients []*kept, successor *ipc.Conn, release func()) {
 	t.Helper()
 	begun, released := make(chan struct{}, n), make(chan struct{})
 	s := socket(t)
@@ -200,7 +199,7 @@ func held(t *testing.T, n int) (w *peer, clients []*kept, heir *ipc.Conn, releas
 	w.send(ipc.TypeDrain, ipc.Drain{Deadline: soon}, b)
 	must(t, unix.Close(b))
 	w.await(ipc.TypeClosed)
-	return w, clients, conversation(t, a), func() {
+	return w, clients, speak(t, a), func() {
 		close(released)
 		for _, k := range clients {
 			if err := readAnswer(k.in, "/1 "); err != nil {
@@ -211,10 +210,10 @@ func held(t *testing.T, n int) (w *peer, clients []*kept, heir *ipc.Conn, releas
 }
 
 // takeAll says that all connections that are offered are taken.
-func takeAll(t *testing.T, heir *ipc.Conn, n int) {
+func takeAll(t *testing.T, successor *ipc.Conn, n int) {
 	t.Helper()
 	for n > 0 {
-		m, err := heir.Receive(soon)
+		m, err := successor.Receive(soon)
 		must(t, err)
 		var offer ipc.Move
 		must(t, m.Decode(&offer))
@@ -223,19 +222,19 @@ func takeAll(t *testing.T, heir *ipc.Conn, n int) {
 		for i := range taken {
 			taken[i] = true
 		}
-		must(t, heir.Send(soon, ipc.TypeMoved, ipc.Moved{Taken: taken}))
+		must(t, successor.Send(soon, ipc.TypeMoved, ipc.Moved{Taken: taken}))
 		n -= len(taken)
 	}
 }
 
 // TestMoveWithoutRoom: a worker without a free descriptor gives its connections
-// away. (The heir, in the same process, cannot take them in.)
+// away. (The successor, in the same process, cannot take them in.)
 func TestMoveWithoutRoom(t *testing.T) {
 	const n = 40 // more than go into one message
-	w, _, heir, release := held(t, n)
+	w, _, successor, release := held(t, n)
 	enough := roomFor(t, 0)
 	release()
-	takeAll(t, heir, n)
+	takeAll(t, successor, n)
 	d := w.drained()
 	enough()
 	if d.Moved != n || d.Told+d.Finished+d.Cut != 0 {
@@ -254,7 +253,7 @@ func TestTooManyInFlight(t *testing.T) {
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
 	limit.Cur = min(limit.Cur, 300)
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
-	w, _, heir, release := held(t, 3)
+	w, _, successor, release := held(t, 3)
 	a, b := unixPair(t)
 	var err error
 	for range 10 {
@@ -266,11 +265,11 @@ func TestTooManyInFlight(t *testing.T) {
 		t.Fatalf("send more descriptors than may be in flight: %v, want %v", err, unix.ETOOMANYREFS)
 	}
 	release()
-	if _, err := heir.Receive(100 * time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("meanwhile the heir hears %v, want nothing", err)
+	if _, err := successor.Receive(100 * time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("meanwhile the successor hears %v, want nothing", err)
 	}
 	must(t, errors.Join(unix.Close(a), unix.Close(b)))
-	takeAll(t, heir, 3)
+	takeAll(t, successor, 3)
 	if d := w.drained(); d.Moved != 3 || d.Told+d.Finished+d.Cut != 0 {
 		t.Errorf("drained %+v", d)
 	}

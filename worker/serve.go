@@ -5,17 +5,81 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// Serve accepts on ln and calls handle for each connection, in a goroutine of
-// its own, until ctx ends; it tells the primary that the worker is ready. Then
-// it drains: what was queued is accepted, if nobody else does it, the context of
+// Listener is the listener of that name: by default the pool's name. The worker
+// itself closes it when it drains. The socket behind it belongs to the primary
+// and goes on listening.
+func (w *Worker) Listener(name string) (net.Listener, error) {
+	if ln := w.connections.Listener(name); ln != nil {
+		return ln, nil
+	}
+	names := w.connections.Names()
+	if len(names) == 0 {
+		return nil, fmt.Errorf("no listener %q: pool %s has none", name, w.boot.Pool)
+	}
+	return nil, fmt.Errorf("no listener %q: pool %s has %s", name, w.boot.Pool, strings.Join(names, ", "))
+}
+
+// ServeHTTP serves srv on ln until ctx ends, tells the primary that the worker is
+// ready, and then drains without losing a request. It takes srv over: its
+// Handler, ConnState, ConnContext and BaseContext are wrapped.
+//
+// http.Server.Shutdown alone drops a request that it has read just after it
+// began. Here the listener is closed first, so that all accepted connections are
+// known. If ln is the worker's own listener, connections of plain HTTP/1 are then
+// handed over to the successor, each as soon as no request is under way: their
+// clients notice nothing. The successor sees them as new connections.
+//
+// All others are told to go: answers carry "Connection: close"; idle connections
+// have the pool's lame duck for a last request; requests in flight are finished;
+// only then comes Shutdown. Clients of HTTP/2 are told by GOAWAY, twice, so that
+// no request on its way is lost; within TLS, too, if the worker's own listener is
+// below it. Hijacked connections may go on until [Worker.Context] ends, see
+// [Worker.Farewell], and are closed then.
+func (w *Worker) ServeHTTP(ctx context.Context, srv *http.Server, ln net.Listener) error {
+	if err := w.Load(); err != nil {
+		return err
+	}
+	s := w.connections.NewServer(srv, ln)
+	served := s.Start(ln)
+	defer s.Stop()
+	w.Ready()
+	select {
+	case err := <-served:
+		if ctx.Err() == nil {
+			return fmt.Errorf("serve http: %w", err)
+		}
+	case <-ctx.Done():
+		s.BeginDrain()
+		w.stopAccepting(ln, served)
+	}
+	return s.Drain()
+}
+
+// Farewell is for a handler that has taken its connection over (websocket and the
+// like). When the worker drains, goodbye is called once, on a goroutine of its
+// own, and should tell the client to go; its context ends when the connection is
+// cut. In a worker that drains already it is called at once. The handler calls
+// done when it has finished with the connection.
+func (w *Worker) Farewell(goodbye func(ctx context.Context)) (done func()) {
+	return w.connections.Farewell(goodbye)
+}
+
+// Serve accepts on ln and calls handle for each connection, on a goroutine of its
+// own, until ctx ends; it tells the primary that the worker is ready. Then it
+// drains: it accepts what was queued, unless another worker does, the context of
 // every handle ends, and Serve waits for them. A handle should finish what it
 // does and return. Its connection is closed then, or when [Worker.Context] ends.
 func (w *Worker) Serve(ctx context.Context, ln net.Listener, handle func(ctx context.Context, c net.Conn)) error {
+	if err := w.Load(); err != nil {
+		return err
+	}
 	asked, ask := context.WithCancel(ctx)
 	defer ask()
 	var handlers sync.WaitGroup
@@ -31,27 +95,31 @@ func (w *Worker) Serve(ctx context.Context, ln net.Listener, handle func(ctx con
 	return err
 }
 
-// serveUntil is the part that all servers have: ready, serve, and accept no
-// more when ctx ends. served gives the end of accepting.
+// serveUntil is the part that all servers share: ready, serve, and accept no more
+// when ctx ends. served receives the end of accepting.
 func (w *Worker) serveUntil(ctx context.Context, ln net.Listener, served <-chan error) error {
-	_ = w.Ready() // always nil
+	w.Ready()
 	select {
 	case err := <-served:
 		if ctx.Err() == nil {
-			w.Leave() // the primary sends work elsewhere, and the wait for what is open has an end
+			w.Leave() // the primary sends work elsewhere, and the wait for open connections has an end
 			return fmt.Errorf("serve: %w", err)
 		}
 	case <-ctx.Done():
-		w.Leave()
-		<-w.deaf
-		_ = ln.Close() // it may be around the worker's own, or none of it
-		<-served       // from now on every accepted connection is known
+		w.stopAccepting(ln, served)
 	}
 	return nil
 }
 
-// acceptAll goes on until the listener is closed. What passes, such as a want
-// of descriptors (accept(2)), is waited for.
+func (w *Worker) stopAccepting(ln net.Listener, served <-chan error) {
+	w.Leave()
+	<-w.closed
+	_ = ln.Close() // it may be around the worker's own listener, or unrelated to it
+	<-served
+}
+
+// acceptAll goes on until the listener is closed. It waits out passing failures,
+// such as a lack of descriptors (accept(2)).
 func (w *Worker) acceptAll(ln net.Listener, take func(net.Conn)) error {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	pause := shortest
@@ -68,7 +136,7 @@ func (w *Worker) acceptAll(ln net.Listener, take func(net.Conn)) error {
 		select {
 		case <-time.After(pause):
 			pause = min(2*pause, longest)
-		case <-w.deaf:
+		case <-w.closed:
 		}
 	}
 }
@@ -82,17 +150,16 @@ func passing(err error) bool {
 	return false
 }
 
-// handleOne is one connection to its end.
 func (w *Worker) handleOne(ctx context.Context, c net.Conn, handle func(context.Context, net.Conn)) {
-	w.requests.Add(1)
-	stop := context.AfterFunc(w.hard, func() {
+	w.connections.Counts.Requests.Add(1)
+	stop := context.AfterFunc(w.working, func() {
 		_ = c.Close() // it may be closed already
-		w.report.cut.Add(1)
+		w.connections.Counts.Cut.Add(1)
 	})
 	defer c.Close()
 	handle(ctx, c)
 	if stop() && ctx.Err() != nil {
-		w.report.finished.Add(1)
+		w.connections.Counts.Finished.Add(1)
 	}
 }
 
@@ -108,10 +175,13 @@ type GRPCServer interface {
 // calls finish (GracefulStop, which sends GOAWAY), and stops what is left when
 // [Worker.Context] ends.
 func (w *Worker) ServeGRPC(ctx context.Context, srv GRPCServer, ln net.Listener) error {
+	if err := w.Load(); err != nil {
+		return err
+	}
 	served := make(chan error, 1)
 	w.wg.Go(func() { served <- srv.Serve(ln) })
 	err := w.serveUntil(ctx, ln, served)
-	open := w.open()
+	open := w.connections.Open()
 	done := make(chan struct{})
 	w.wg.Go(func() {
 		defer close(done)
@@ -119,11 +189,11 @@ func (w *Worker) ServeGRPC(ctx context.Context, srv GRPCServer, ln net.Listener)
 	})
 	select {
 	case <-done:
-		w.report.told.Add(int64(open))
-	case <-w.hard.Done():
-		cut := w.open()
-		w.report.told.Add(int64(max(0, open-cut)))
-		w.report.cut.Add(int64(cut))
+		w.connections.Counts.Told.Add(int64(open))
+	case <-w.working.Done():
+		cut := w.connections.Open()
+		w.connections.Counts.Told.Add(int64(max(0, open-cut)))
+		w.connections.Counts.Cut.Add(int64(cut))
 		srv.Stop() // ends GracefulStop as well
 		<-done
 	}

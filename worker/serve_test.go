@@ -15,7 +15,7 @@ import (
 
 // lines sends back each line until the worker drains, and then says so.
 func lines(ctx context.Context, c net.Conn) {
-	defer context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(longAgo) })()
+	defer context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })()
 	in := bufio.NewReader(c)
 	for {
 		line, err := in.ReadString('\n')

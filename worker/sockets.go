@@ -1,27 +1,31 @@
 package worker
 
 import (
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/internal/ipc"
+	"github.com/norestart/norestart/worker/internal/handover"
 )
 
-// sockets are all listening sockets of the pool. A worker accepts only on those
-// of its own slot; it keeps the others so that whoever survives a primary can
-// give the whole set back to the next. mu is a leaf.
+// sockets are all listening sockets of the pool. A worker accepts on those of its
+// own slot, and on others only when asked to; it keeps them so that each worker
+// that survives a primary can give the whole set to the next. mu may be held when
+// a listener's is locked.
 type sockets struct {
 	mu     sync.Mutex
 	kept   []ipc.Socket
+	ear    ear
 	closed bool
 }
 
-// socketsPerMessage is below what one message of the kernel carries
-// (SCM_MAX_FD, unix(7)).
+// socketsPerMessage is below the limit of one message of the kernel (SCM_MAX_FD,
+// unix(7)).
 const socketsPerMessage = 32
 
-// inherit takes over the descriptors that the process was started with.
+// inherit takes over the descriptors with which the process was started.
 func (s *sockets) inherit(all []ipc.Socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,8 +33,8 @@ func (s *sockets) inherit(all []ipc.Socket) {
 	s.kept = all
 }
 
-// closeOnExec takes one system call for the hundreds of a large pool, where they
-// are in a row, as a primary passes them on, and the kernel can (Linux 5.11,
+// closeOnExec needs one system call for the hundreds of a large pool if they are
+// in a row, as a primary passes them on, and the kernel can (Linux 5.11,
 // close_range(2)).
 func closeOnExec(all []ipc.Socket) {
 	if inARow(all) && unix.CloseRange(uint(all[0].FD), uint(all[len(all)-1].FD), unix.CLOSE_RANGE_CLOEXEC) == nil {
@@ -54,7 +58,7 @@ func inARow(all []ipc.Socket) bool {
 func (s *sockets) add(m *ipc.Message) {
 	var more ipc.Sockets
 	if m.Decode(&more) != nil || len(more.Sockets) != m.FDs {
-		return // the message is discarded with what came with it
+		return // the message is discarded with its descriptors
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,17 +67,27 @@ func (s *sockets) add(m *ipc.Message) {
 	}
 	for i, fd := range m.Files() {
 		more.Sockets[i].FD = fd
+		if more.Sockets[i].Name == ipc.NotifySocket {
+			s.ear.open(fd)
+			continue
+		}
 		s.keep(more.Sockets[i])
 	}
+	s.kept = slices.DeleteFunc(s.kept, func(k ipc.Socket) bool {
+		drop := slices.Contains(more.Drop, k.Name)
+		if drop {
+			_ = unix.Close(k.FD)
+		}
+		return drop
+	})
 }
 
-// keep takes the place of an earlier socket of the same slot: one that a
-// primary made and that no other process has is of no use, and its place among
-// the pool's sockets is another's.
+// keep replaces an earlier socket of the same slot: one that a lost primary made
+// and no other process has is useless, and its place in the pool is taken.
 func (s *sockets) keep(k ipc.Socket) {
 	for i, old := range s.kept {
 		if old.Name == k.Name && old.Slot == k.Slot {
-			_ = unix.Close(old.FD) // nothing to be done about it
+			_ = unix.Close(old.FD)
 			s.kept[i] = k
 			return
 		}
@@ -81,7 +95,22 @@ func (s *sockets) keep(k ipc.Socket) {
 	s.kept = append(s.kept, k)
 }
 
-// count is how many are kept.
+// acceptOn lets the listener of that name, if there is one, accept the
+// connections that wait in the sockets of some slots.
+func (s *sockets) acceptOn(l *handover.Listener, name string, slots []int) {
+	if l == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock() // nothing is closed meanwhile
+	for _, k := range s.kept {
+		if k.Name == name && slices.Contains(slots, k.Slot) {
+			for l.Fetch(k.FD) {
+			}
+		}
+	}
+}
+
 func (s *sockets) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +142,8 @@ func (s *sockets) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.kept {
-		_ = unix.Close(k.FD) // nothing to be done about it
+		_ = unix.Close(k.FD)
 	}
 	s.kept, s.closed = nil, true
+	s.ear.close()
 }

@@ -38,7 +38,7 @@ func hasty(ctx context.Context, w *Worker) error {
 	srv := &http.Server{Handler: http.HandlerFunc(answer)}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
-	_ = w.Ready()
+	w.Ready()
 	<-ctx.Done()
 	err = srv.Shutdown(w.Context())
 	<-served

@@ -19,11 +19,12 @@ import (
 
 func TestLife(t *testing.T) {
 	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
-		got := []any{w.ID(), w.Pool(), w.Slot(), w.Generation(), w.Incarnation(), w.Cluster(), w.Version()}
-		if d := cmp.Diff([]any{"web/2", "web", 2, 3, uint64(4), "test", "1"}, got); d != "" {
+		got := []any{w.ID(), w.Pool(), w.Slot(), w.Generation(), w.Incarnation(), w.Cluster()}
+		if d := cmp.Diff([]any{"web/2", "web", 2, 3, uint64(4), "test"}, got); d != "" {
 			t.Errorf("who it is (-want +got):\n%s", d)
 		}
-		return errors.Join(w.Ready(), w.Ready(), untilAsked(ctx, w))
+		w.Ready()
+		return untilAsked(ctx, w)
 	})
 	want := ipc.Hello{Protocol: ipc.Version, Purpose: ipc.PurposeControl, Worker: "web/2", Generation: 3, Incarnation: 4, Secret: []byte("secret")}
 	if d := cmp.Diff(want, w.hello); d != "" {
@@ -57,7 +58,7 @@ func TestRunFails(t *testing.T) {
 func TestRunReturnsBeforeItIsAsked(t *testing.T) {
 	w := newPrimary(t).start(func(context.Context, *Worker) error { return context.Canceled })
 	if err := w.exited(); !errors.Is(err, context.Canceled) {
-		t.Errorf("main: %v: nobody asked it to end", err)
+		t.Errorf("main: %v: it was not asked to end", err)
 	}
 }
 
@@ -69,7 +70,7 @@ func TestBadBoot(t *testing.T) {
 	} {
 		b := ipc.Boot{Pool: "web", Run: p.dir}
 		change(&b)
-		if err := Main(bootPipe(t, b), untilAsked); err == nil {
+		if err := live(bootPipe(t, b), untilAsked); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -82,7 +83,7 @@ func TestLinger(t *testing.T) {
 		accepted bool
 	}{
 		"a successor accepts": {ipc.Drain{LameDuck: soon, Deadline: soon}, false},
-		"nobody else accepts": {ipc.Drain{Linger: true, LameDuck: 300 * time.Millisecond, Deadline: soon}, true},
+		"no other accepts":    {ipc.Drain{Linger: true, LameDuck: soon, Deadline: soon}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, s := newPrimary(t), socket(t)
@@ -92,7 +93,7 @@ func TestLinger(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				_ = w.Ready()
+				w.Ready()
 				<-ctx.Done()
 				close(asked)
 				c, err := ln.Accept()
@@ -121,7 +122,7 @@ func TestWithoutPrimary(t *testing.T) {
 	w := newPrimary(t).start(untilAsked)
 	w.await(ipc.TypeReady)
 	must(t, w.conn.Close())
-	if err := w.exited(); err != nil {
+	if err := w.exited(); err != errNoPrimary { // not as one that was asked to go
 		t.Errorf("main: %v", err)
 	}
 }
@@ -129,7 +130,7 @@ func TestWithoutPrimary(t *testing.T) {
 // TestDeadlineCuts what is still running.
 func TestDeadlineCuts(t *testing.T) {
 	w := newPrimary(t).start(func(_ context.Context, w *Worker) error {
-		_ = w.Ready()
+		w.Ready()
 		<-w.Context().Done()
 		return nil
 	})
@@ -140,10 +141,10 @@ func TestDeadlineCuts(t *testing.T) {
 	}
 }
 
-// TestFinalHastens: who may drain for ever is told that it is over.
+// TestFinalHastens: a worker that may drain for ever is told that it is over.
 func TestFinalHastens(t *testing.T) {
 	w := newPrimary(t).start(func(_ context.Context, w *Worker) error {
-		_ = w.Ready()
+		w.Ready()
 		<-w.Context().Done()
 		return nil
 	})
@@ -163,7 +164,7 @@ func TestTerm(t *testing.T) {
 	defer signal.Stop(mine)
 	asked := make(chan struct{})
 	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
-		_ = w.Ready()
+		w.Ready()
 		<-ctx.Done()
 		close(asked)
 		<-w.Context().Done()
@@ -195,13 +196,13 @@ func TestTerm(t *testing.T) {
 	}
 }
 
-// TestTermAfterDrain: the first one cuts nothing, whoever has asked before.
+// TestTermAfterDrain: the first one cuts nothing, also when it drains already.
 func TestTermAfterDrain(t *testing.T) {
-	terms := make(chan os.Signal) // who takes the second one has not cut at the first
+	terms := make(chan os.Signal) // unbuffered: a second one is taken only if the first has not cut
 	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
-		_ = w.Ready()
+		w.Ready()
 		<-ctx.Done()
-		w.heed(terms)
+		w.obeyTerms(terms)
 		<-w.Context().Done()
 		return nil
 	})
@@ -226,7 +227,7 @@ func TestTermWhileJoining(t *testing.T) {
 	must(t, err)
 	defer w.leave()
 	terms := make(chan os.Signal, 1)
-	w.wg.Go(func() { w.heed(terms) })
+	w.wg.Go(func() { w.obeyTerms(terms) })
 	terms <- syscall.SIGTERM
 	over := make(chan error, 1)
 	go func() { over <- w.join() }()
@@ -236,13 +237,13 @@ func TestTermWhileJoining(t *testing.T) {
 		t.Fatal("it still looks for a primary")
 	}
 	if err == nil {
-		t.Error("joined where nobody is")
+		t.Error("joined where no primary is")
 	}
 }
 
 func TestLeave(t *testing.T) {
 	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
-		_ = w.Ready()
+		w.Ready()
 		w.Leave()
 		w.Leave()
 		<-ctx.Done()
@@ -256,6 +257,29 @@ func TestLeave(t *testing.T) {
 	}
 }
 
+// TestLeaveAsThePool: a worker that leaves by itself has the pool's times.
+func TestLeaveAsThePool(t *testing.T) {
+	b := ipc.Boot{Pool: "web", Run: t.TempDir(), Leave: &ipc.Drain{Linger: true, LameDuck: 7 * time.Minute, Deadline: 9 * time.Minute}}
+	for name, test := range map[string]struct {
+		begin func(*Worker)
+		want  ipc.Drain
+	}{
+		"by its own wish":   {(*Worker).Leave, *b.Leave},
+		"without a primary": {(*Worker).drainAsOrphan, ipc.Drain{LameDuck: b.Leave.LameDuck, Deadline: 10 * time.Second, Final: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, err := newWorker(b)
+			must(t, err)
+			defer w.leave()
+			test.begin(w)
+			<-w.serving.Done()
+			if w.drain != test.want {
+				t.Errorf("%+v, want %+v", w.drain, test.want)
+			}
+		})
+	}
+}
+
 func TestBeats(t *testing.T) {
 	s := socket(t)
 	w := newPrimary(t).start(func(ctx context.Context, w *Worker) error {
@@ -263,7 +287,7 @@ func TestBeats(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_ = w.Ready()
+		w.Ready()
 		c, err := ln.Accept()
 		if err != nil {
 			return err

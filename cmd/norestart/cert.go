@@ -1,18 +1,20 @@
 package main
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/norestart/norestart/certs"
+	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/internal/durable"
 	"github.com/norestart/norestart/internal/users"
 )
@@ -23,8 +25,8 @@ func certCommand(std streams) *cobra.Command {
 with which clients log in without a password. A running cluster takes a change
 at once; a session that a revoked certificate opened ends within a second.
 
-ssh certificates are not made here but with ssh-keygen; whose are believed is
-in the table [ssh_ca] of users.toml.`
+ssh certificates are made with ssh-keygen, not here; the table [ssh_ca] of
+users.toml names the CAs that are trusted.`
 	cmd.AddCommand(caCommand(std), issueCommand(std), certListCommand(std), revokeCommand(std))
 	return cmd
 }
@@ -38,16 +40,19 @@ func caCommand(std streams) *cobra.Command {
 the certificate of the server, whose key stays the same, and those of clients.
 Give ca.crt to clients that should verify the server.
 
-Who has a CA elsewhere puts its certificate there as ca.crt instead, without a
-key.`,
-		Args:                  exact(),
-		DisableFlagsInUseLine: true,
+To use a CA that is elsewhere, put its certificate there as ca.crt instead,
+without a key.`,
+		Args: exact(),
 		RunE: func(*cobra.Command, []string) error {
 			state, err := p.state()
 			if err != nil {
 				return err
 			}
-			ca, err := certs.CreateCA(state, filepath.Base(state))
+			var ca *certs.Authority
+			err = recorded(std, state, []string{"cert", "ca"}, func() (err error) {
+				ca, err = certs.CreateCA(state, filepath.Base(state))
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -62,7 +67,7 @@ key.`,
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// issuing is what cert issue is asked for.
+// issuing holds the flags of cert issue.
 type issuing struct {
 	place
 	out  string
@@ -73,16 +78,15 @@ func issueCommand(std streams) *cobra.Command {
 	var i issuing
 	cmd := &cobra.Command{
 		Use:   "issue USER [--days N] [--out BASE] [--name CLUSTER | --dir DIR]",
-		Short: "Make a certificate with which a user logs in",
-		Long: `Make a key and a certificate with which a user logs in to the TLS side, without
-a password: BASE.key (0600) and BASE.crt, which are not replaced if they are
-there. The user's role is the one in users.toml.`,
-		Example:               "  norestart cert issue viola --days 90",
-		Args:                  exact("USER"),
-		DisableFlagsInUseLine: true,
-		RunE:                  func(_ *cobra.Command, args []string) error { return i.run(std, args[0]) },
+		Short: "Make a certificate for a user to log in with",
+		Long: `Make a key and a certificate for a user to log in to the TLS side with, without
+a password: BASE.key (0600) and BASE.crt. Files that exist are not replaced. The
+user's role is the one in users.toml.`,
+		Example: "  norestart cert issue viola --days 90",
+		Args:    exact("USER"),
+		RunE:    func(_ *cobra.Command, args []string) error { return i.run(std, args[0]) },
 	}
-	cmd.Flags().IntVar(&i.days, "days", 365, "for how long it is good")
+	cmd.Flags().IntVar(&i.days, "days", 365, "how many days it is valid")
 	cmd.Flags().StringVar(&i.out, "out", "", "beginning of the files' names (default: the user's name)")
 	i.flags(cmd)
 	return cmd
@@ -90,10 +94,10 @@ there. The user's role is the one in users.toml.`,
 
 func (i *issuing) run(std streams, user string) error {
 	if err := users.CheckName(user); err != nil {
-		return usage(err)
+		return commands.Usagef("%w", err)
 	}
 	if i.days < 1 || i.days > 3650 {
-		return usage(fmt.Errorf("--days %d: must be from 1 to 3650", i.days))
+		return commands.Usagef("--days %d: must be from 1 to 3650", i.days)
 	}
 	if i.out == "" {
 		i.out = user
@@ -119,15 +123,22 @@ func (i *issuing) run(std streams, user string) error {
 	if err != nil {
 		return err
 	}
-	pair, err := ca.IssueClient(user, time.Duration(i.days)*24*time.Hour)
+	var pair certs.Pair
+	err = recorded(std, state, []string{"cert", "issue", user, "--days", strconv.Itoa(i.days)}, func() (err error) {
+		pair, err = ca.IssueClient(user, time.Duration(i.days)*24*time.Hour)
+		return err
+	})
 	if err != nil {
+		return err
+	}
+	if err := i.back(); err != nil { // the files go to the caller's own directory
 		return err
 	}
 	if err := errors.Join(durable.CreateFile(keyFile, pair.Key, 0o600), durable.CreateFile(certFile, pair.Cert, 0o644)); err != nil {
 		return hint(err, "norestart cert revoke %s", pair.Serial)
 	}
 	if _, ok := file.Lookup(user); !ok {
-		fmt.Fprintf(std.err, "warning: there is no user %s in users.toml: until there is, the certificate lets nobody in\n", user)
+		fmt.Fprintf(std.err, "warning: there is no user %s in users.toml: until there is, nobody can log in with the certificate\n", user)
 	}
 	_, err = fmt.Fprintf(std.out, "%s, %s: serial %s, until %s\n", certFile, keyFile, pair.Serial, day(pair.Expires))
 	return err
@@ -137,10 +148,9 @@ func certListCommand(std streams) *cobra.Command {
 	var p place
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:                   "list [--json] [--name CLUSTER | --dir DIR]",
-		Short:                 "List the certificates of clients",
-		Args:                  exact(),
-		DisableFlagsInUseLine: true,
+		Use:   "list [--json] [--name CLUSTER | --dir DIR]",
+		Short: "List the certificates of clients",
+		Args:  exact(),
 		RunE: func(*cobra.Command, []string) error {
 			state, err := p.state()
 			if err != nil {
@@ -151,10 +161,7 @@ func certListCommand(std streams) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(std.out).Encode(struct {
-					Version      int            `json:"version"`
-					Certificates []certs.Issued `json:"certificates"`
-				}{1, append([]certs.Issued{}, list...)})
+				return writeList(std.out, "certificates", list)
 			}
 			return printCerts(std.out, list, time.Now())
 		},
@@ -178,7 +185,7 @@ func printCerts(w io.Writer, list []certs.Issued, now time.Time) error {
 		if !c.Revoked.IsZero() {
 			state = "revoked " + day(c.Revoked)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Serial, orDash(c.User), expires, state)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Serial, cmp.Or(c.User, "-"), expires, state)
 	}
 	return table.Flush()
 }
@@ -189,9 +196,8 @@ func revokeCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke SERIAL | --user USER [--name CLUSTER | --dir DIR]",
 		Short: "Revoke certificates of clients",
-		Long: `Revoke the certificate of that serial, as "norestart cert list" shows it, or all
-of a user. It cannot be taken back: issue another.`,
-		DisableFlagsInUseLine: true,
+		Long: `Revoke the certificate with that serial, as "norestart cert list" shows it, or
+all certificates of a user. This cannot be undone: issue another.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if user != "" {
 				return exact()(cmd, args)
@@ -212,7 +218,15 @@ of a user. It cannot be taken back: issue another.`,
 }
 
 func revoke(std streams, state, serial, user string) error {
-	marked, err := certs.Revoke(state, serial, user)
+	args := []string{"cert", "revoke", serial}
+	if user != "" {
+		args = []string{"cert", "revoke", "--user", user}
+	}
+	var marked []certs.Issued
+	err := recorded(std, state, args, func() (err error) {
+		marked, err = certs.Revoke(state, serial, user)
+		return err
+	})
 	if errors.Is(err, certs.ErrUnknownSerial) {
 		if serial == "" {
 			err = fmt.Errorf("no certificate was issued here for %s", user)
@@ -223,7 +237,7 @@ func revoke(std streams, state, serial, user string) error {
 		return err
 	}
 	for _, c := range marked {
-		if _, err := fmt.Fprintf(std.out, "revoked %s %s\n", c.Serial, orDash(c.User)); err != nil {
+		if _, err := fmt.Fprintf(std.out, "revoked %s %s\n", c.Serial, cmp.Or(c.User, "-")); err != nil {
 			return err
 		}
 	}

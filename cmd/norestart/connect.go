@@ -12,9 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/norestart/norestart/client"
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
 )
 
-// connect is what the command connect was told.
+// connect holds the flags of the command connect.
 type connect struct {
 	login
 	host          string
@@ -31,28 +33,27 @@ func connectCommand(std streams) *cobra.Command {
 		Long: `Open a session on the admin port of a cluster, over ssh, or with --tls in its
 TLS line shell.
 
-When the connection is lost, it connects again, and asks for the password again
-where one was typed. What was typed and not sent stays. No command is sent
-twice: it says whose outcome is not known. A log, events or a job that was
-followed goes on where it broke.
+If the connection is lost, it connects again, and asks again for a password that
+was typed. What was typed and not sent stays. No command is sent twice: if its
+outcome is not known, you are told. A log, events or a job that was followed
+goes on where it broke.
 
-With --file, or when standard input is no terminal, the lines there are run; it
-stops at the first that fails, with its status.
+With --file, or if standard input is not a terminal, the lines there are run;
+the first that fails ends it, with its status.
 
 Over ssh, ~. after Enter leaves, ~? lists such keys. The exit status is 0 after
-"exit"; 1 also when there was no login or no way to connect again, 255 when
-then a command was under way, whose outcome nobody knows.`,
-		Example:               "  norestart connect admin@shop.example\n  norestart connect --tls --tls-ca ca.crt shop.example\n  norestart connect --file night.txt deploy@shop.example",
-		DisableFlagsInUseLine: true,
-		Args:                  exact("HOST"),
-		RunE:                  func(_ *cobra.Command, args []string) error { return c.run(std, args[0]) },
+"exit", 1 if the login failed or it could not connect again, 255 if it could not
+and the outcome of a command is not known.`,
+		Example: "  norestart connect admin@shop.example\n  norestart connect --tls --tls-ca ca.crt shop.example\n  norestart connect --file night.txt deploy@shop.example",
+		Args:    exact("HOST"),
+		RunE:    func(_ *cobra.Command, args []string) error { return c.run(std, args[0]) },
 	}
 	flags := cmd.Flags()
 	c.flags(flags)
 	flags.SetInterspersed(true)
 	flags.BoolVar(&c.tls, "tls", false, "over TLS instead of ssh")
-	flags.StringVar(&c.ca, "tls-ca", "", "`file` of the CA of the server; without it a person trusts its certificate once")
-	flags.StringVar(&c.cert, "tls-cert", "", "`file` of a client certificate, in the place of a password")
+	flags.StringVar(&c.ca, "tls-ca", "", "`file` of the CA of the server; without it you are asked once whether to trust its certificate")
+	flags.StringVar(&c.cert, "tls-cert", "", "`file` of a client certificate, instead of a password")
 	flags.StringVar(&c.key, "tls-key", "", "`file` of its key (default: that of --tls-cert)")
 	flags.StringVar(&c.file, "file", "", "run the commands in this `file`; -: standard input")
 	flags.DurationVar(&c.timeout, "timeout", 0, "`time` that a login may take (default 20s)")
@@ -62,11 +63,11 @@ then a command was under way, whose outcome nobody knows.`,
 func (c *connect) check() error {
 	switch {
 	case !c.tls && c.ca+c.cert+c.key != "":
-		return usage(errors.New("--tls-ca, --tls-cert and --tls-key need --tls"))
+		return commands.Usagef("--tls-ca, --tls-cert and --tls-key need --tls")
 	case c.tls && len(c.identities) > 0:
-		return usage(errors.New("-i is for ssh: with --tls name --tls-cert"))
+		return commands.Usagef("-i is for ssh: with --tls name --tls-cert")
 	case c.key != "" && c.cert == "":
-		return usage(errors.New("--tls-key needs --tls-cert"))
+		return commands.Usagef("--tls-key needs --tls-cert")
 	}
 	return c.login.check()
 }
@@ -105,7 +106,7 @@ func (c *connect) run(std streams, host string) error {
 	return c.ended(status, err, s.Target)
 }
 
-// script is what is to be run, if it is not a person who types.
+// script returns the commands to run, unless a person types.
 func (c *connect) script(in *client.Input) (*client.Script, func() error, error) {
 	switch c.file {
 	case "":
@@ -174,20 +175,20 @@ func historyFile() (string, error) {
 	return filepath.Join(home, ".local", "state", "norestart", "history"), nil
 }
 
-// ended is how a session ended.
+// ended translates the end of a session into an error.
 func (c *connect) ended(status int, err error, t client.Target) error {
 	stopped, atCommand := errors.AsType[*client.ScriptError](err)
 	switch {
 	case atCommand:
-		return &statusError{status: stopped.Status, err: stopped}
+		return &control.Error{Status: stopped.Status, Err: stopped}
 	case errors.Is(err, errLeft), errors.Is(err, context.Canceled), errors.Is(err, client.ErrInterrupted):
-		return &statusError{status: statusCancelled}
+		return &control.Error{Status: commands.StatusCancelled}
 	case errors.As(err, new(*client.LostError)):
 		return lost(err, t)
 	case err != nil:
 		return loginFailed(err, t)
-	case status != statusOK:
-		return &statusError{status: status}
+	case status != commands.StatusOK:
+		return &control.Error{Status: status}
 	}
 	return nil
 }

@@ -1,11 +1,10 @@
-// Norestart is the command line of norestart: it prepares clusters and speaks
-// to them.
+// Norestart prepares clusters and talks to them from the command line.
 //
-// Invariant: what a script reads is alone on standard output; prompts, errors
-// and hints go to standard error. The exit status is 0 when the command did what
-// it was asked, 1 when it failed, 2 when it was called wrongly; a command that
-// runs another one passes the status of that one on.
+// Invariant: standard output holds only what a script reads; prompts, errors
+// and hints go to standard error. The exit status is 0 when the command
+// succeeded, 1 when it failed, 2 when it was used wrongly. A command that runs
+// another one passes its status on.
 //
-// Limits: only main exits. A signal during a prompt ends the program by that
-// signal, with the terminal as it was.
+// Limits: only main exits. A signal at a prompt ends the program by that signal
+// and restores the terminal.
 package main

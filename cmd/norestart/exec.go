@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/norestart/norestart/client"
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
 )
 
-// leaveAfter is how long a command may take to end after Ctrl-C was pressed
-// twice.
+// leaveAfter bounds the wait for a command to end after the second Ctrl-C.
 const leaveAfter = 2 * time.Second
 
 var (
@@ -32,32 +32,31 @@ func execCommand(std streams) *cobra.Command {
 given to it as they are; one word with spaces is a line, as with ssh.
 
 Standard input is read only when the command asks, a line for each question.
-Ctrl-C cancels the command; pressed twice, it is not waited for.
+Ctrl-C cancels the command; a second Ctrl-C stops waiting for it.
 
-When the connection is lost before the command was sent, it connects again.
-A log, events or a job that was followed goes on where it broke. Nothing else is
-sent twice: it says that the outcome is not known.
+If the connection is lost before the command was sent, it connects again. A log,
+events or a job that was followed goes on where it broke. No other command is
+sent twice: you are told that its outcome is not known.
 
 The exit status is that of the command: 0 done, 1 failed, 2 usage, 77 denied,
-124 timed out, 127 unknown, 130 cancelled. If the command was not sent it is 1,
-if its outcome is not known 255, if this program was called wrongly 2.
+124 timed out, 127 no such command, 130 cancelled. It is 1 if the command was not
+sent, 255 if its outcome is not known, 2 if this program was called wrongly.
 
 Keys are those of -i, of the ssh agent, and ~/.ssh/id_ed25519, id_ecdsa,
 id_rsa; a password is asked for on a terminal.`,
-		Example:               "  norestart exec admin@shop.example status\n  norestart exec -i deploy.key deploy@shop.example:7778 reload web",
-		DisableFlagsInUseLine: true,
+		Example: "  norestart exec admin@shop.example status\n  norestart exec -i deploy.key deploy@shop.example:7778 reload web",
 		Args: func(_ *cobra.Command, args []string) error {
 			switch len(args) {
 			case 0:
-				return usage(errors.New("HOST is missing"))
+				return commands.Usagef("HOST is missing")
 			case 1:
-				return hint(usage(errors.New("COMMAND is missing")), "norestart exec %s help; for a session: norestart connect %s", args[0], args[0])
+				return hint(commands.Usagef("COMMAND is missing"), "norestart exec %s help; for a session: norestart connect %s", args[0], args[0])
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 0 {
-				return usage(errors.New("--timeout must not be negative"))
+				return commands.Usagef("--timeout must not be negative")
 			}
 			if err := l.check(); err != nil {
 				return err
@@ -68,16 +67,8 @@ id_rsa; a password is asked for on a terminal.`,
 	l.flags(cmd.Flags())
 	cmd.Flags().DurationVar(&limit, "timeout", 0, "give up after this `time`, with status 124")
 	cmd.ValidArgsFunction = l.complete(std)
-	cmd.SetFlagErrorFunc(execFlagError)
+	cmd.SetFlagErrorFunc(flagsAfter("HOST COMMAND"))
 	return cmd
-}
-
-// execFlagError tells where a flag goes that is COMMAND's.
-func execFlagError(cmd *cobra.Command, err error) error {
-	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
-		return hint(usage(err), "flags of COMMAND go after it: %s HOST COMMAND --%s", cmd.CommandPath(), unknown.GetSpecifiedName())
-	}
-	return usage(err)
 }
 
 func (l *login) exec(std streams, limit time.Duration, host string, words []string) error {
@@ -107,13 +98,13 @@ func (l *login) exec(std streams, limit time.Duration, host string, words []stri
 	switch {
 	case err != nil:
 		return execFailed(err, c, limit)
-	case status != statusOK:
-		return &statusError{status: status}
+	case status != commands.StatusOK:
+		return &control.Error{Status: status}
 	}
 	return nil
 }
 
-// line is the command line of the words: one word is a line already.
+// line returns the command line for words; a single word is one already.
 func line(words []string) string {
 	if len(words) == 1 {
 		return words[0]
@@ -121,8 +112,9 @@ func line(words []string) string {
 	return client.Words(words)
 }
 
-// withInterrupts runs do and watches for Ctrl-C. Before do calls begun, one ends
-// it all; after that it is the command's, and a second one ends the wait.
+// withInterrupts runs do and watches for Ctrl-C. Before do calls begun, Ctrl-C
+// cancels do; after that the first goes to the command, and the second ends the
+// wait.
 func withInterrupts(cancel context.CancelCauseFunc, signals <-chan struct{}, do func(begun func(), passed <-chan struct{}) (int, error)) (int, error) {
 	passed, began, done := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	watched := make(chan struct{})
@@ -157,25 +149,25 @@ func watchInterrupts(cancel context.CancelCauseFunc, signals <-chan struct{}, pa
 	}
 }
 
-// execFailed says why there is no exit status of the command.
+// execFailed explains why there is no exit status of the command.
 func execFailed(err error, c *client.Command, limit time.Duration) error {
 	switch {
 	case errors.Is(err, errLeft), errors.Is(err, context.Canceled), errors.Is(err, client.ErrInterrupted):
-		return &statusError{status: statusCancelled}
+		return &control.Error{Status: commands.StatusCancelled}
 	case errors.Is(err, errTimeout) && c.Sent():
-		err = &statusError{status: statusTimeout, err: fmt.Errorf("timed out after %s: whether the command was done is not known", limit)}
+		err = &control.Error{Status: commands.StatusTimeout, Err: fmt.Errorf("timed out after %s: whether the command was done is not known", limit)}
 		return hint(err, "norestart exec %s job list", c.SSH.Target)
 	case errors.Is(err, errTimeout):
-		return &statusError{status: statusTimeout, err: fmt.Errorf("timed out after %s: the command was not sent", limit)}
+		return &control.Error{Status: commands.StatusTimeout, Err: fmt.Errorf("timed out after %s: the command was not sent", limit)}
 	case errors.As(err, new(*client.LostError)):
 		return lost(err, c.SSH.Target)
 	}
 	return loginFailed(err, c.SSH.Target)
 }
 
-// lost says how to find out what became of a command.
+// lost tells how to find out the outcome of a command.
 func lost(err error, t client.Target) error {
-	failed := &statusError{status: statusLost, err: err}
+	failed := &control.Error{Status: statusLost, Err: err}
 	if l, ok := errors.AsType[*client.LostError](err); ok && l.Hint != "" {
 		return hint(failed, "norestart exec %s %s", t, l.Hint)
 	}

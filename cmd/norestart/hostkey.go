@@ -2,18 +2,20 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/norestart/norestart/certs"
+	"github.com/norestart/norestart/client"
+	"github.com/norestart/norestart/commands"
 )
 
-// hostKey is what hostkey is asked for.
+// hostKey holds the flags of hostkey.
 type hostKey struct {
 	place
 	rotate      string
@@ -32,18 +34,17 @@ With --rotate a new key is made, which a running cluster shows to the next
 client; sessions go on. Every client that has seen the old one will report an
 attack. The old key is kept beside the new one, in host_key.old or
 tls.key.old.`,
-		Args:                  exact(),
-		DisableFlagsInUseLine: true,
+		Args: exact(),
 		RunE: func(*cobra.Command, []string) error {
 			if h.rotate == "" && h.yes {
-				return usage(errors.New("--yes is for --rotate"))
+				return commands.Usagef("--yes is for --rotate")
 			}
 			state, err := h.state()
 			if err != nil {
 				return err
 			}
 			if h.rotate != "" {
-				return h.replace(std, state)
+				return recorded(std, state, []string{"hostkey", "--rotate", h.rotate}, func() error { return h.replace(std, state) })
 			}
 			return h.show(std, state)
 		},
@@ -87,7 +88,7 @@ func signer(leaf *x509.Certificate) string {
 
 func (h *hostKey) replace(std streams, state string) error {
 	if h.rotate != "ssh" && h.rotate != "tls" {
-		return usage(fmt.Errorf("--rotate %s: must be ssh or tls", h.rotate))
+		return commands.Usagef("--rotate %s: must be ssh or tls", h.rotate)
 	}
 	if err := h.confirm(std); err != nil {
 		return err
@@ -108,16 +109,16 @@ func (h *hostKey) replace(std streams, state string) error {
 	return err
 }
 
-// confirm asks on a terminal; elsewhere the answer is --yes.
+// confirm asks on a terminal; without one --yes answers.
 func (h *hostKey) confirm(std streams) error {
 	if h.yes {
 		return nil
 	}
-	if !term.IsTerminal(int(std.in.Fd())) {
-		return usage(errors.New("--rotate needs --yes when it cannot ask"))
+	person := client.NewPerson(client.NewInput(std.in), std.in, std.err)
+	if person == nil {
+		return commands.Usagef("--rotate needs --yes when it cannot ask")
 	}
-	fmt.Fprintf(std.err, "Every client that knows the %s key will report an attack. Type %s to go on: ", h.rotate, h.rotate)
-	answer, err := readLine(std.in)
+	answer, err := person.Line(context.Background(), fmt.Sprintf("Every client that knows the %s key will report an attack. Type %s to go on: ", h.rotate, h.rotate))
 	if err != nil {
 		return err
 	}

@@ -16,9 +16,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/norestart/norestart/client"
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
 )
 
-// login is what exec and connect know about how to log in.
+// login holds the flags of exec and connect for a login.
 type login struct {
 	identities []string
 	port       int
@@ -44,7 +46,7 @@ func (l *login) flags(flags *pflag.FlagSet) {
 
 func (l *login) check() error {
 	if l.attempts < 0 || l.delay < 0 || l.timeout < 0 {
-		return usage(errors.New("--attempts, --delay and --timeout must not be negative"))
+		return commands.Usagef("--attempts, --delay and --timeout must not be negative")
 	}
 	return nil
 }
@@ -53,14 +55,14 @@ func (l *login) retry() client.Retry {
 	return client.Retry{Attempts: cmp.Or(l.attempts, -1), Delay: l.delay}
 }
 
-// target reads HOST with what the flags add.
+// target reads HOST and the flags that add to it.
 func (l *login) target(text string) (client.Target, error) {
 	t, err := client.ParseTarget(text)
 	if err == nil && l.port != 0 {
 		err = t.SetPort(strconv.Itoa(l.port))
 	}
 	if err != nil {
-		return t, usage(err)
+		return t, commands.Usagef("%w", err)
 	}
 	if t.User = cmp.Or(t.User, l.user); t.User == "" {
 		t.User, err = client.LocalUser()
@@ -68,7 +70,7 @@ func (l *login) target(text string) (client.Target, error) {
 	return t, err
 }
 
-// ssh is how to log in over ssh, with who can be asked.
+// ssh returns the settings of a login over ssh.
 func (l *login) ssh(std streams, in *client.Input, text string) (*client.SSH, error) {
 	t, err := l.target(text)
 	if err != nil {
@@ -82,15 +84,15 @@ func (l *login) ssh(std streams, in *client.Input, text string) (*client.SSH, er
 		Target: t, Identities: l.identities, Agent: os.Getenv("SSH_AUTH_SOCK"), KnownHosts: known, Timeout: l.timeout,
 		Warn: func(format string, args ...any) { fmt.Fprintf(std.err, "warning: "+format+"\n", args...) },
 	}
-	s.Home, _ = os.UserHomeDir() // without one there are no keys in it
+	s.Home, _ = os.UserHomeDir() // without a home there are no usual keys
 	if !l.batch {
 		s.Person = client.NewPerson(in, std.in, std.err)
 	}
 	return s, nil
 }
 
-// configFile is the file that was named, or the one of that name in the
-// configuration of norestart.
+// configFile returns the named file, or the file of that name in the
+// configuration directory of norestart.
 func configFile(named, name string) (string, error) {
 	if named != "" {
 		return named, nil
@@ -102,7 +104,7 @@ func configFile(named, name string) (string, error) {
 	return filepath.Join(dir, "norestart", name), nil
 }
 
-// interrupts gives a word for each Ctrl-C until stop is called.
+// interrupts sends a value for each Ctrl-C until stop is called.
 func interrupts() (words <-chan struct{}, stop func()) {
 	signals, out, done := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
 	ended := make(chan struct{})
@@ -129,13 +131,13 @@ func interrupts() (words <-chan struct{}, stop func()) {
 	}
 }
 
-// untilEnd ends the context when the program is to end, so that the terminal is
-// as it was before.
+// untilEnd cancels the context at a signal to end, so that the terminal is
+// restored first.
 func untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 }
 
-// loginFailed says what a failed login means to the caller.
+// loginFailed explains a failed login.
 func loginFailed(err error, t client.Target) error {
 	trust, distrusted := errors.AsType[*client.TrustError](err)
 	login, refused := errors.AsType[*client.LoginError](err)
@@ -147,7 +149,7 @@ func loginFailed(err error, t client.Target) error {
 	case refused:
 		return hint(err, "name a key with -i, or load it with ssh-add; the server's log says why")
 	case errors.Is(err, client.ErrInterrupted):
-		return &statusError{status: statusCancelled}
+		return &control.Error{Status: commands.StatusCancelled}
 	case strings.Contains(err.Error(), "connection refused"):
 		return hint(err, "is it the admin port? Give another with -p")
 	}

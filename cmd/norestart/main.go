@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -8,27 +10,22 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/norestart/norestart/commands"
 )
 
-// Exit statuses of our own commands.
-const (
-	statusOK     = 0
-	statusFailed = 1
-	statusUsage  = 2
-	// Those that the commands of an admin port have, too.
-	statusTimeout   = 124
-	statusCancelled = 130
-	// statusLost is that of ssh(1) when the connection fails; here only when
-	// nobody knows what became of a command.
-	statusLost = 255
-)
+// statusLost is the status of ssh(1) when the connection fails; here only
+// when the outcome of a command is unknown.
+const statusLost = 255
 
 func main() {
+	launched()
 	os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
-// streams are what a command reads and writes. in is a file, for a password is
-// read differently from a terminal.
+// streams are the inputs and outputs of a command. in is a file, because a
+// password on a terminal is read without echo.
 type streams struct {
 	in       *os.File
 	out, err io.Writer
@@ -37,8 +34,13 @@ type streams struct {
 // subcommands lists the commands in the order of the help.
 func subcommands() []func(streams) *cobra.Command {
 	return []func(streams) *cobra.Command{
+		upCommand,
 		ctlCommand,
 		stopCommand,
+		clustersCommand,
+		initCommand,
+		checkCommand,
+		doctorCommand,
 		connectCommand,
 		execCommand,
 		userCommand,
@@ -50,7 +52,7 @@ func subcommands() []func(streams) *cobra.Command {
 	}
 }
 
-// usageTemplate is what --help prints after the text of a command.
+// usageTemplate is the part of --help after the text of a command.
 const usageTemplate = `Usage:
   {{.UseLine}}
 {{if .HasExample}}
@@ -70,7 +72,7 @@ More about a command: {{.CommandPath}} COMMAND --help
 func run(args []string, std streams) int {
 	root := rootCommand(std)
 	root.SetArgs(args)
-	cmd, err := root.ExecuteC()
+	cmd, err := root.ExecuteContextC(context.Background())
 	return report(std.err, cmd, err)
 }
 
@@ -79,7 +81,7 @@ func rootCommand(std streams) *cobra.Command {
 	root.Long = `Norestart runs programs that are never stopped: not to scale them, not to
 replace their code, not to replace norestart itself.
 
-This command prepares clusters and speaks to them.`
+This command starts clusters, prepares them and speaks to them.`
 	root.CompletionOptions.DisableDefaultCmd = true // ours is completionCommand
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetUsageTemplate(usageTemplate)
@@ -89,21 +91,49 @@ This command prepares clusters and speaks to them.`
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetFlagErrorFunc(badFlag)
 	cobra.EnableCommandSorting = false
 	for _, command := range subcommands() {
 		root.AddCommand(command(std))
 	}
+	asWritten(root)
 	return root
 }
 
-// group returns a command that only holds others. Alone it shows its help; with
-// a word that is none of its commands it is wrong usage.
+// asWritten shows each command's usage line as it is.
+func asWritten(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine = true
+	for _, sub := range cmd.Commands() {
+		asWritten(sub)
+	}
+}
+
+// flagsAfter says that a flag of COMMAND must come after it.
+func flagsAfter(words string) func(*cobra.Command, error) error {
+	return func(cmd *cobra.Command, err error) error {
+		unknown, ok := errors.AsType[*pflag.NotExistError](err)
+		if !ok || unknown.GetSpecifiedShortnames() != "" {
+			return badFlag(cmd, err)
+		}
+		return hint(commands.Usagef("%w", err), "flags of COMMAND go after it: %s %s --%s", cmd.CommandPath(), words, unknown.GetSpecifiedName())
+	}
+}
+
+// writeList prints a list as the object of --json.
+func writeList[T any](w io.Writer, name string, list []T) error {
+	data, err := json.Marshal(append([]T{}, list...)) // [] when it is nil
+	if err == nil {
+		_, err = fmt.Fprintf(w, "{\"version\":1,%q:%s}\n", name, data)
+	}
+	return err
+}
+
+// group returns a command that only holds subcommands. Alone it prints its
+// help; any other word is wrong usage.
 func group(name, short string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:                        name + " COMMAND",
 		Short:                      short,
-		DisableFlagsInUseLine:      true,
 		SuggestionsMinimumDistance: 2,
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -114,7 +144,7 @@ func group(name, short string) *cobra.Command {
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 			text += ", did you mean " + strings.Join(near, " or ") + "?"
 		}
-		return usage(errors.New(text))
+		return commands.Usagef("%s", text)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
@@ -125,10 +155,17 @@ func exact(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usage(fmt.Errorf("%s is missing", names[len(args)]))
+			return commands.Usagef("%s is missing", names[len(args)])
 		case len(args) > len(names):
-			return usage(fmt.Errorf("unexpected argument %q", args[len(names)]))
+			return commands.Usagef("unexpected argument %q", args[len(names)])
 		}
 		return nil
+	}
+}
+
+// optional takes at most one argument.
+func optional(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		return exact([]string{name}[:min(len(args), 1)]...)(cmd, args)
 	}
 }

@@ -9,9 +9,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/builtin"
+	"github.com/norestart/norestart/internal/commandline"
 	"github.com/norestart/norestart/internal/durable"
+	"github.com/norestart/norestart/internal/typeset"
 )
 
 func manCommand(std streams) *cobra.Command {
@@ -21,9 +23,8 @@ func manCommand(std streams) *cobra.Command {
 		Long: `Write a manual page for each of these commands, and norestart-commands(7) with
 what an admin port understands, into DIR/man1 and DIR/man7. They are made from
 the same data as --help and help.`,
-		Example:               "  norestart man /usr/local/share/man",
-		Args:                  exact("DIR"),
-		DisableFlagsInUseLine: true,
+		Example: "  norestart man /usr/local/share/man",
+		Args:    exact("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := writePages(cmd.Root(), args[0])
 			if err == nil {
@@ -34,13 +35,13 @@ the same data as --help and help.`,
 	}
 }
 
-// writePages writes the page of a command and those of all below it.
+// writePages writes the pages of a command and of all its subcommands.
 func writePages(root *cobra.Command, dir string) (n int, err error) {
-	reg, err := commands.NewRegistry(commands.Builtin(control.Version))
+	reg, err := commandline.NewRegistry(builtin.Commands(control.Version))
 	if err != nil {
 		return 0, err
 	}
-	pages := map[string]string{"norestart-commands.7": commands.Manual(reg, control.Version)}
+	pages := map[string]string{"norestart-commands.7": commandline.Manual(reg, control.Version)}
 	addPages(pages, root)
 	for name, text := range pages {
 		section := filepath.Join(dir, "man"+name[len(name)-1:])
@@ -71,8 +72,8 @@ func pageName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.Command
 func page(cmd *cobra.Command) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, ".TH %s 1 \"\" \"norestart %s\"\n", strings.ToUpper(pageName(cmd)), control.Version)
-	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", pageName(cmd), commands.Roff(cmd.Short))
-	fmt.Fprintf(&b, ".SH SYNOPSIS\n%s\n", commands.Roff(cmd.UseLine()))
+	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", pageName(cmd), typeset.Roff(cmd.Short))
+	fmt.Fprintf(&b, ".SH SYNOPSIS\n%s\n", typeset.Roff(cmd.UseLine()))
 	if cmd.Long != "" {
 		fmt.Fprintf(&b, ".SH DESCRIPTION\n%s\n", paragraphs(cmd.Long))
 	}
@@ -81,7 +82,7 @@ func page(cmd *cobra.Command) string {
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { b.WriteString(option(f)) })
 	}
 	if cmd.HasExample() {
-		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", commands.Roff(cmd.Example))
+		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", typeset.Roff(cmd.Example))
 	}
 	b.WriteString(".SH SEE ALSO\n" + strings.Join(relatives(cmd), ",\n") + "\n")
 	return b.String()
@@ -89,18 +90,18 @@ func page(cmd *cobra.Command) string {
 
 func option(f *pflag.Flag) string {
 	value, text := pflag.UnquoteUsage(f)
-	name := "\\-\\-" + commands.Roff(f.Name)
+	name := "\\-\\-" + typeset.Roff(f.Name)
 	if f.Shorthand != "" {
-		name = "\\-" + commands.Roff(f.Shorthand) + ", " + name
+		name = "\\-" + typeset.Roff(f.Shorthand) + ", " + name
 	}
 	if value != "" {
-		value = " " + commands.Roff(strings.ToUpper(value))
+		value = " " + typeset.Roff(strings.ToUpper(value))
 	}
-	return fmt.Sprintf(".TP\n.B %s%s\n%s\n", name, value, commands.Roff(text))
+	return fmt.Sprintf(".TP\n.B %s%s\n%s\n", name, value, typeset.Roff(text))
 }
 
-// relatives are the pages beside a page: above it, below it, and what an admin
-// port understands.
+// relatives are the pages that a page refers to: above it, below it, and the
+// commands of an admin port.
 func relatives(cmd *cobra.Command) (all []string) {
 	if cmd.HasParent() {
 		all = append(all, ".BR "+pageName(cmd.Parent())+" (1)")
@@ -114,5 +115,5 @@ func relatives(cmd *cobra.Command) (all []string) {
 }
 
 func paragraphs(text string) string {
-	return strings.ReplaceAll(commands.Roff(text), "\n\n", "\n.PP\n")
+	return strings.ReplaceAll(typeset.Roff(text), "\n\n", "\n.PP\n")
 }

@@ -1,87 +1,79 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
-	"golang.org/x/term"
-
+	"github.com/norestart/norestart/client"
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/users"
 )
 
-var (
-	errMismatch = errors.New("the passwords differ")
-	errLongLine = fmt.Errorf("%w: more than %d bytes", users.ErrTooLong, users.MaxPassword)
-)
+// minPassword is the least number of characters of a password: limits on logins
+// only slow down guessing.
+const minPassword = 8
+
+var errMismatch = errors.New("the passwords differ")
 
 // newPassword asks for a new password: twice without echo on a terminal, else
 // one line of standard input.
-func newPassword(std streams) (string, error) {
+func newPassword(std streams, force bool) (string, error) {
 	password, err := readNew(std)
-	if err != nil {
+	switch {
+	case errors.Is(err, client.ErrInterrupted), errors.Is(err, context.Canceled):
+		return "", &control.Error{Status: commands.StatusCancelled}
+	case err != nil:
 		return "", fmt.Errorf("read password: %w", err)
 	}
 	if password == "" {
 		return "", users.ErrEmpty
 	}
+	if n := utf8.RuneCountInString(password); n < minPassword && !force {
+		return "", hint(fmt.Errorf("a password of %d characters: must have at least %d", n, minPassword), "choose a longer one, or --force")
+	}
 	return password, nil
 }
 
 func readNew(std streams) (string, error) {
-	if !term.IsTerminal(int(std.in.Fd())) {
-		return readLine(std.in)
+	ctx, stop := untilEnd(context.Background())
+	defer stop()
+	in := client.NewInput(std.in)
+	person := client.NewPerson(in, std.in, std.err)
+	if person == nil {
+		line, err := in.Line(ctx)
+		if errors.Is(err, io.EOF) {
+			err = nil // an empty password
+		}
+		return strings.TrimRight(string(line), "\r\n"), err
 	}
-	password, err := prompt(std, "Password: ")
+	password, err := person.Secret(ctx, "Password: ")
 	if err != nil || password == "" {
 		return "", err
 	}
-	again, err := prompt(std, "Again: ")
+	again, err := person.Secret(ctx, "Again: ")
 	if err == nil && again != password {
 		err = errMismatch
 	}
 	return password, err
 }
 
-// readLine reads up to the end of a line or of the input, not further: what
-// follows is somebody else's.
-func readLine(r io.Reader) (string, error) {
-	var line []byte
-	for b := make([]byte, 1); len(line) <= users.MaxPassword+len("\r"); {
-		n, err := r.Read(b)
-		if n == 1 && b[0] != '\n' {
-			line = append(line, b[0])
-		}
-		if n == 1 && b[0] == '\n' || errors.Is(err, io.EOF) {
-			return strings.TrimSuffix(string(line), "\r"), nil
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	return "", errLongLine
-}
-
-// prompt reads a line from the terminal without echo.
-func prompt(std streams, text string) (string, error) {
-	fmt.Fprint(std.err, text)
-	defer fmt.Fprintln(std.err)
-	return hidden(std.in, readLine)
-}
-
-// hash is the hash of a new password, for those who need nothing else of it.
-func hash(std streams) (string, error) {
-	password, err := newPassword(std)
+// hash returns the hash of a new password.
+func hash(std streams, force bool) (string, error) {
+	password, err := newPassword(std, force)
 	if err != nil {
 		return "", err
 	}
 	return users.Hash(password)
 }
 
-// open opens the file that the command line names; - is standard input. The
-// function closes it.
+// open opens the file that the command line names; - is standard input. Call
+// the returned function to close it.
 func open(std streams, name string) (*os.File, func() error, error) {
 	if name == "-" {
 		return std.in, func() error { return nil }, nil

@@ -16,19 +16,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/norestart/norestart/client"
+	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/internal/durable"
 )
 
 const (
-	// completeWithin is how long a person waits for Tab.
+	// completeWithin bounds the wait of a person for Tab.
 	completeWithin = 1500 * time.Millisecond
-	// completeFor is how long an answer of a server is good for.
+	// completeFor is how long the answer of a server is reused.
 	completeFor = 5 * time.Minute
 	maxHelp     = 1 << 20
 )
 
-// remoteHelp is what "help --json" of an admin port says, as far as it is of
-// use here.
+// remoteHelp is the part of "help --json" of an admin port that completion
+// needs.
 type remoteHelp struct {
 	Commands []struct {
 		Name, Summary string
@@ -36,8 +37,8 @@ type remoteHelp struct {
 	}
 }
 
-// complete completes HOST and the words of COMMAND, which it asks the server
-// for. It asks no person and says nothing that is not a completion.
+// complete completes HOST and, with the help of the server, the words of
+// COMMAND. It never asks the person, and prints only completions.
 func (l *login) complete(std streams) func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return func(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) == 0 {
@@ -84,7 +85,7 @@ func (h remoteHelp) complete(words []string, typed string) (found []cobra.Comple
 	return found
 }
 
-// after returns what is left of name behind words, if it begins with them.
+// after returns the part of name after words, if it begins with them.
 func after(name, words []string) (rest []string, ok bool) {
 	if len(words) > len(name) {
 		return nil, false
@@ -97,7 +98,7 @@ func after(name, words []string) (rest []string, ok bool) {
 	return name[len(words):], true
 }
 
-// printable keeps a server from writing to the terminal of who presses Tab.
+// printable keeps a server from sending escape sequences to the terminal at Tab.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
@@ -107,7 +108,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// help asks the server, or what it said a while ago.
+// help asks the server, or reuses its last answer.
 func (l *login) help(std streams, host string) (h remoteHelp, err error) {
 	s, err := l.ssh(std, client.NewInput(std.in), host)
 	if err != nil {
@@ -130,7 +131,7 @@ func (l *login) help(std streams, host string) (h remoteHelp, err error) {
 	return h, nil
 }
 
-// cached is the file for what a server said to a user; empty: there is none.
+// cached names the file with a server's answer to a user; empty: there is none.
 func cached(s *client.SSH) string {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -161,13 +162,13 @@ func ask(s *client.SSH) ([]byte, error) {
 	defer conn.Close()
 	var out limited
 	status, err := conn.Exec(ctx, "help --json", client.Streams{Out: &out, Err: io.Discard})
-	if err == nil && status != statusOK {
+	if err == nil && status != commands.StatusOK {
 		err = errors.New("no help")
 	}
 	return out.text.Bytes(), err
 }
 
-// limited is a buffer that takes no more than what a help may be.
+// limited is a buffer with a bound, the most that a help may need.
 type limited struct{ text bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {

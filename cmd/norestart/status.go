@@ -1,65 +1,49 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/commandline"
 )
 
-// statusError ends the program with a status. A nil err prints nothing: what
-// there is to say has been said.
-type statusError struct {
-	status int
-	err    error
-}
-
-func (e *statusError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit status %d", e.status)
+// badFlag is a usage error in plain words if the flag is one letter.
+func badFlag(_ *cobra.Command, err error) error {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() != "" {
+		return commands.Usagef("unknown flag: -%s", unknown.GetSpecifiedShortnames())
 	}
-	return e.err.Error()
+	return commands.Usagef("%w", err)
 }
-
-func (e *statusError) Unwrap() error { return e.err }
-
-// usage marks err as wrong usage.
-func usage(err error) error { return &statusError{status: statusUsage, err: err} }
-
-// hintError is an error with a command to try.
-type hintError struct {
-	err  error
-	hint string
-}
-
-func (e *hintError) Error() string { return e.err.Error() }
-func (e *hintError) Unwrap() error { return e.err }
 
 // hint adds a command to try to err.
 func hint(err error, format string, args ...any) error {
-	return &hintError{err: err, hint: fmt.Sprintf(format, args...)}
+	return commandline.Hint(err, fmt.Sprintf(format, args...))
 }
 
-// report tells err to a person, one line and its hint, and to the caller as a
-// status.
+// report prints err for a person, one line and its hint, and returns the exit
+// status. An error that has only a status was reported already.
 func report(w io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil {
-		return statusOK
+		return commands.StatusOK
 	}
-	status := statusFailed
-	if s, ok := errors.AsType[*statusError](err); ok {
-		status = s.status
-		if s.err == nil {
-			return status
-		}
+	if told, ok := errors.AsType[*control.Error](err); ok && told.Error() == "" {
+		return told.Status
 	}
-	fmt.Fprintf(w, "norestart: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
-	if h, ok := errors.AsType[*hintError](err); ok {
-		fmt.Fprintf(w, "hint: %s\n", h.hint)
-	} else if status == statusUsage {
-		fmt.Fprintf(w, "hint: %s --help\n", cmd.CommandPath())
+	f := commandline.Failure(context.Background(), err)
+	if f.Status == commands.StatusUsage && f.Hint == "" {
+		f.Hint = cmd.CommandPath() + " --help"
 	}
-	return status
+	fmt.Fprintf(w, "norestart: %s\n", strings.ReplaceAll(f.Message, "\n", "; "))
+	if f.Hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", f.Hint)
+	}
+	return f.Status
 }

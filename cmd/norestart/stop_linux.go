@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/norestart/norestart/internal/dirs"
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/proc"
 	"github.com/norestart/norestart/primary"
 )
@@ -22,17 +22,17 @@ func stopCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop --orphans [--json] [--name CLUSTER | --dir DIR]",
 		Short: "End the workers that a dead primary left over",
-		Long: `End the workers that a primary left over which was killed, for when no next one
-is to adopt them. Each is asked to drain and has the time that its pool gives;
-then it is cut, then killed. The next start begins anew, as after a stop.
+		Long: `End the workers of a primary that was killed, if no next primary is to adopt
+them. Each is asked to drain and has the time that its pool gives; then its
+connections are cut, then it is killed. The next start begins anew, as after a
+stop.
 
-It is refused while a primary lives: that one is stopped by norestart ctl stop.`,
-		Example:               "  norestart stop --orphans --dir ./state",
-		Args:                  exact(),
-		DisableFlagsInUseLine: true,
+It is refused while a primary lives: use norestart ctl stop for that.`,
+		Example: "  norestart stop --orphans --dir ./state",
+		Args:    exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !orphans {
-				return hint(usage(errors.New("--orphans is missing: it ends what a dead primary left over")), "norestart ctl stop ends a cluster that runs")
+				return hint(commands.Usagef("--orphans is missing: it ends what a dead primary left over"), "norestart ctl stop ends a cluster that runs")
 			}
 			return stopOrphans(cmd.Context(), std.out, &p, asJSON)
 		},
@@ -44,19 +44,16 @@ It is refused while a primary lives: that one is stopped by norestart ctl stop.`
 }
 
 func stopOrphans(ctx context.Context, out io.Writer, p *place, asJSON bool) error {
-	if err := p.one(); err != nil {
-		return err
-	}
-	d, err := dirs.Find(p.name, p.dir)
+	d, err := p.find()
 	if err != nil {
 		return err
 	}
-	if ctx == nil {
-		ctx = context.Background()
+	if d.State, _, err = actAs(d.State); err != nil {
+		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
-	ended := []primary.Orphan{}
+	var ended []primary.Orphan
 	cfg := primary.Config{Run: d.Run, State: d.State, PID: os.Getpid(), Starter: proc.NewOS()}
 	err = primary.EndOrphans(ctx, cfg, func(o primary.Orphan) {
 		ended = append(ended, o)
@@ -68,14 +65,11 @@ func stopOrphans(ctx context.Context, out io.Writer, p *place, asJSON bool) erro
 	case errors.Is(err, primary.ErrTaken):
 		return hint(err, "norestart ctl stop")
 	case ctx.Err() != nil && err != nil:
-		return &statusError{status: statusCancelled, err: err}
+		return &control.Error{Status: commands.StatusCancelled, Err: err}
 	case err != nil:
 		return err
 	case asJSON:
-		return json.NewEncoder(out).Encode(struct {
-			Version int              `json:"version"`
-			Workers []primary.Orphan `json:"workers"`
-		}{1, ended})
+		return writeList(out, "workers", ended)
 	case len(ended) == 0:
 		fmt.Fprintln(out, "nothing is left over")
 	}

@@ -8,10 +8,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// stopCommand has nothing to stop: clusters run on Linux.
+// stopCommand has nothing to stop, clustersCommand nothing to list and
+// doctorCommand nothing to look at.
 func stopCommand(streams) *cobra.Command {
+	return onLinux("stop", "End the workers that a dead primary left over")
+}
+
+func clustersCommand(streams) *cobra.Command { return onLinux("list", "List the clusters") }
+
+func doctorCommand(streams) *cobra.Command {
+	return onLinux("doctor", "Say what would bite a cluster here")
+}
+
+// onLinux is a command that says that clusters run on Linux.
+func onLinux(use, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: "stop", Short: "End the workers that a dead primary left over (Linux only)", Hidden: true,
+		Use: use, Short: short + " (Linux only)", Hidden: true,
 		DisableFlagParsing: true,
 		RunE: func(*cobra.Command, []string) error {
 			return errors.New("clusters run on Linux: use norestart exec from here")

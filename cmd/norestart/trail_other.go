@@ -5,7 +5,7 @@ package main
 import (
 	"io"
 
-	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/internal/commandline"
 )
 
 // trail has nothing to write: ctl finds no cluster here.
@@ -14,5 +14,7 @@ type trail struct {
 	err   io.Writer
 }
 
-func (t *trail) start(*commands.Registry, []string) {}
-func (t *trail) end(int)                            {}
+func (t *trail) start(*commandline.Registry, []string) {}
+func (t *trail) end(int)                               {}
+
+func recorded(_ streams, _ string, _ []string, do func() error) error { return do() }

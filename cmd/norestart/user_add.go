@@ -4,25 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/internal/users"
 )
 
 // maxKeyFile is the size in bytes above which a file of keys is refused.
 const maxKeyFile = 1 << 20
 
-// addition is what user add is asked for.
+// addition holds the flags of user add.
 type addition struct {
 	place
 	name       string
 	role       string
 	keys       []string // files
 	noPassword bool
+	force      bool
 
 	allow, deny []string
 }
@@ -30,7 +31,7 @@ type addition struct {
 func addCommand(std streams) *cobra.Command {
 	var a addition
 	cmd := &cobra.Command{
-		Use:   "add NAME --role ROLE [--key FILE|-]… [--no-password] [--allow PATTERN]… [--deny PATTERN]… [--name CLUSTER | --dir DIR]",
+		Use:   "add NAME --role ROLE [--key FILE|-]… [--no-password] [--force] [--allow PATTERN]… [--deny PATTERN]… [--name CLUSTER | --dir DIR]",
 		Short: "Add a user",
 		Long: `Add a user.
 
@@ -40,14 +41,13 @@ Roles: viewer (looks), operator (changes the pools), admin (everything). A file
 of keys has one public key a line, as in ~/.ssh/authorized_keys; - is standard
 input. With --name or --dir the cluster need not have been started yet.
 
-With --allow the user may run only what is named, with --deny not what is named,
-of that which his role lets him: "worker info *", "scale web *", "stop". A word
-* stands for any words; flags are not counted.`,
+Of the commands that the role allows, --allow leaves only those that it names, and
+--deny takes away those that it names: "worker info *", "scale web *", "stop". A
+word * stands for any words; flags are not counted.`,
 		Example: `  norestart user add viola --role operator
   norestart user add ci --role viewer --key ci.pub --no-password
   norestart user add deploy --role operator --key deploy.pub --no-password --allow "reload web"`,
-		Args:                  exact("NAME"),
-		DisableFlagsInUseLine: true,
+		Args: exact("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			a.name = args[0]
 			return a.run(std)
@@ -58,13 +58,14 @@ of that which his role lets him: "worker info *", "scale web *", "stop". A word
 	cmd.Flags().BoolVar(&a.noPassword, "no-password", false, "log in by key only")
 	cmd.Flags().StringArrayVar(&a.allow, "allow", nil, "the only commands that the user may run; may be repeated")
 	cmd.Flags().StringArrayVar(&a.deny, "deny", nil, "commands that the user may not run; may be repeated")
+	forceFlag(cmd, &a.force)
 	a.flags(cmd)
 	return cmd
 }
 
 func (a *addition) run(std streams) error {
 	if err := a.check(); err != nil {
-		return usage(err)
+		return commands.Usagef("%w", err)
 	}
 	user := users.User{Name: a.name, Role: a.role, Allow: a.allow, Deny: a.deny}
 	for _, name := range a.keys {
@@ -82,19 +83,34 @@ func (a *addition) run(std streams) error {
 		return err
 	}
 	if !a.noPassword {
-		if user.Password, err = hash(std); err != nil {
+		if user.Password, err = hash(std, a.force); err != nil {
 			return err
 		}
 	}
-	// Of one who was taken out of the file by hand it is still there.
-	if err := users.ForgetHistory(filepath.Join(state, users.HistoryDir), a.name); err != nil {
+	// A user who was removed from the file by hand may have left a history.
+	if err := users.ForgetHistory(state, a.name); err != nil {
 		return fmt.Errorf("what a former user %s typed: %w; nothing was changed", a.name, err)
 	}
-	if err := edit(state, a.name, func(f *users.File) error { return f.Add(user) }); err != nil {
+	if err := edit(std, state, a.name, a.words(user), func(f *users.File) error { return f.Add(user) }); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(std.out, "user %s added, %s\n", a.name, a.role)
 	return err
+}
+
+// words describe the addition for the audit log.
+func (a *addition) words(user users.User) []string {
+	words := append([]string{"add", a.name, "--role", a.role}, fingerprints(user.Keys)...)
+	if a.noPassword {
+		words = append(words, "--no-password")
+	}
+	for _, p := range a.allow {
+		words = append(words, "--allow", p)
+	}
+	for _, p := range a.deny {
+		words = append(words, "--deny", p)
+	}
+	return words
 }
 
 // check reports what is wrong with the command line.
@@ -116,15 +132,14 @@ func (a *addition) check() error {
 	}
 	switch {
 	case a.noPassword && len(a.keys) == 0:
-		return errors.New("--no-password without --key: nobody could log in")
+		return errors.New("--no-password without --key: the user could not log in")
 	case !a.noPassword && slices.Contains(a.keys, "-"):
 		return errors.New("--key - needs --no-password: standard input cannot be both")
 	}
 	return nil
 }
 
-// vacant refuses a name that is taken before anybody types a password for
-// nothing.
+// vacant refuses a name that is taken, before a password is typed in vain.
 func (a *addition) vacant(state string) error {
 	file, err := readUsers(state)
 	if err != nil {

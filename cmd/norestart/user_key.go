@@ -1,15 +1,16 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/internal/users"
 )
 
@@ -31,24 +32,23 @@ func keyAddCommand(std streams) *cobra.Command {
 standard input. A key that the user has already is refused.`,
 		Example: `  norestart user key add viola ~/.ssh/id_ed25519.pub
   echo 'from="10.0.0.0/8" ssh-ed25519 AAAA… office' | norestart user key add viola -`,
-		Args:                  exact("NAME", "FILE"),
-		DisableFlagsInUseLine: true,
-		RunE:                  func(_ *cobra.Command, args []string) error { return keyAdd(std, &p, args[0], args[1]) },
+		Args: exact("NAME", "FILE"),
+		RunE: func(_ *cobra.Command, args []string) error { return keyAdd(std, &p, args[0], args[1]) },
 	}
 	p.flags(cmd)
 	return cmd
 }
 
 func keyAdd(std streams, p *place, name, file string) error {
-	state, err := p.state()
-	if err != nil {
-		return err
-	}
 	lines, err := readKeys(std, file)
 	if err != nil {
 		return err
 	}
-	err = edit(state, "", func(f *users.File) error {
+	state, err := p.state()
+	if err != nil {
+		return err
+	}
+	err = edit(std, state, "", append([]string{"key", "add", name}, fingerprints(lines)...), func(f *users.File) error {
 		for _, line := range lines {
 			if err := addKey(f, name, line); err != nil {
 				return err
@@ -63,8 +63,8 @@ func keyAdd(std streams, p *place, name, file string) error {
 	return err
 }
 
-// addKey refuses a key that is there already: of two lines with one key the
-// first that fits counts, so that new options would mean nothing.
+// addKey refuses a key that is there already. Of two lines with one key the
+// first that fits counts, so the new options might have no effect.
 func addKey(f *users.File, name, line string) error {
 	u, ok := f.Lookup(name)
 	if !ok {
@@ -82,6 +82,31 @@ func addKey(f *users.File, name, line string) error {
 	return f.AddKey(name, line)
 }
 
+// exactKey returns the fingerprint of the key that which is, if it is one.
+func exactKey(state, name, which string) string {
+	f, err := readUsers(state)
+	if err != nil {
+		return which
+	}
+	found, err := findKey(f, name, which)
+	if err != nil {
+		return which
+	}
+	u, _ := f.Lookup(name)
+	return strings.Join(fingerprints(u.Keys[found:found+1]), "")
+}
+
+// fingerprints are those of the keys in lines.
+func fingerprints(lines []string) []string {
+	var all []string
+	for _, line := range lines {
+		if k, err := listKey(line); err == nil {
+			all = append(all, k.Fingerprint)
+		}
+	}
+	return all
+}
+
 func noUser(name string) error {
 	return hint(fmt.Errorf("no user %s", name), "norestart user list")
 }
@@ -93,15 +118,20 @@ func keyDelCommand(std streams) *cobra.Command {
 		Short: "Remove a public key",
 		Long: `Remove a public key. KEY is its fingerprint (SHA256:…), its comment or its
 number, as "norestart user key list NAME" shows them.`,
-		Example:               "  norestart user key del viola 'viola at the office'",
-		Args:                  exact("NAME", "KEY"),
-		DisableFlagsInUseLine: true,
+		Example: "  norestart user key del viola 'viola at the office'",
+		Args:    exact("NAME", "KEY"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			state, err := p.state()
 			if err != nil {
 				return err
 			}
-			if err := edit(state, "", func(f *users.File) error { return delKey(f, args[0], args[1]) }); err != nil {
+			if err := edit(std, state, "", []string{"key", "del", args[0], exactKey(state, args[0], args[1])}, func(f *users.File) error {
+				found, err := findKey(f, args[0], args[1])
+				if err != nil {
+					return err
+				}
+				return f.RemoveKey(args[0], found)
+			}); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(std.out, "key of %s removed\n", args[0])
@@ -112,44 +142,43 @@ number, as "norestart user key list NAME" shows them.`,
 	return cmd
 }
 
-// delKey removes the one key that which names.
-func delKey(f *users.File, name, which string) error {
+// findKey returns the index of the one key that which names.
+func findKey(f *users.File, name, which string) (int, error) {
 	u, ok := f.Lookup(name)
 	if !ok {
-		return noUser(name)
+		return 0, noUser(name)
 	}
 	if which == "" {
-		return usage(errors.New("KEY is empty"))
+		return 0, commands.Usagef("KEY is empty")
 	}
 	found := -1
 	for i, line := range u.Keys {
 		k, err := listKey(line)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if which != k.Fingerprint && which != k.Comment && which != strconv.Itoa(i+1) {
 			continue
 		}
 		if found >= 0 {
-			return hint(fmt.Errorf("%q is more than one key of %s: name its fingerprint or number", which, name), "norestart user key list %s", name)
+			return 0, hint(fmt.Errorf("%q is more than one key of %s: name its fingerprint or number", which, name), "norestart user key list %s", name)
 		}
 		found = i
 	}
 	if found < 0 {
-		return hint(fmt.Errorf("user %s has no key %q", name, which), "norestart user key list %s", name)
+		return 0, hint(fmt.Errorf("user %s has no key %q", name, which), "norestart user key list %s", name)
 	}
-	return f.RemoveKey(name, found)
+	return found, nil
 }
 
 func keyListCommand(std streams) *cobra.Command {
 	var p place
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:                   "list NAME [--json] [--name CLUSTER | --dir DIR]",
-		Short:                 "List a user's public keys",
-		Args:                  exact("NAME"),
-		DisableFlagsInUseLine: true,
-		RunE:                  func(_ *cobra.Command, args []string) error { return keyList(std.out, &p, args[0], asJSON) },
+		Use:   "list NAME [--json] [--name CLUSTER | --dir DIR]",
+		Short: "List a user's public keys",
+		Args:  exact("NAME"),
+		RunE:  func(_ *cobra.Command, args []string) error { return keyList(std.out, &p, args[0], asJSON) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one object in JSON")
 	p.flags(cmd)
@@ -170,22 +199,12 @@ func keyList(w io.Writer, p *place, name string, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		return json.NewEncoder(w).Encode(struct {
-			Version int         `json:"version"`
-			Keys    []listedKey `json:"keys"`
-		}{1, listed.Keys})
+		return writeList(w, "keys", listed.Keys)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "N\tTYPE\tFINGERPRINT\tCOMMENT\tOPTIONS")
 	for i, k := range listed.Keys {
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", i+1, k.Type, k.Fingerprint, orDash(k.Comment), orDash(k.Options))
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", i+1, k.Type, k.Fingerprint, cmp.Or(k.Comment, "-"), cmp.Or(k.Options, "-"))
 	}
 	return table.Flush()
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -12,12 +12,6 @@ import (
 	"github.com/norestart/norestart/certs"
 	"github.com/norestart/norestart/internal/users"
 )
-
-// listing is user list --json.
-type listing struct {
-	Version int          `json:"version"`
-	Users   []listedUser `json:"users"`
-}
 
 type listedUser struct {
 	Name     string      `json:"name"`
@@ -43,9 +37,8 @@ func listCommand(std streams) *cobra.Command {
 		Short: "List the users in users.toml",
 		Long: `List the users in users.toml, without their secrets. The administrator that a
 program brings along is not in the file.`,
-		Args:                  exact(),
-		DisableFlagsInUseLine: true,
-		RunE:                  func(*cobra.Command, []string) error { return list(std.out, &p, asJSON) },
+		Args: exact(),
+		RunE: func(*cobra.Command, []string) error { return list(std.out, &p, asJSON) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one object in JSON")
 	p.flags(cmd)
@@ -57,18 +50,18 @@ func list(w io.Writer, p *place, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	l := listing{Version: 1, Users: []listedUser{}}
+	var all []listedUser
 	for _, u := range file.Users() {
 		listed, err := listUser(u)
 		if err != nil {
 			return err
 		}
-		l.Users = append(l.Users, listed)
+		all = append(all, listed)
 	}
 	if asJSON {
-		return json.NewEncoder(w).Encode(l)
+		return writeList(w, "users", all)
 	}
-	return l.print(w)
+	return printUsers(w, all)
 }
 
 func listUser(u users.User) (listedUser, error) {
@@ -99,7 +92,7 @@ func listKey(line string) (listedKey, error) {
 	return listedKey{Type: key.Type(), Fingerprint: certs.Fingerprint(key), Comment: comment, Options: options}, nil
 }
 
-// kindOf names the kind of a hash that has been checked.
+// kindOf names the kind of a valid hash.
 func kindOf(hash string) string {
 	switch {
 	case hash == "":
@@ -111,23 +104,14 @@ func kindOf(hash string) string {
 	}
 }
 
-func (l listing) print(w io.Writer) error {
+func printUsers(w io.Writer, all []listedUser) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tROLE\tPASSWORD\tKEYS\tALLOW\tDENY")
-	for _, u := range l.Users {
-		password := u.Password
-		if password == "" {
-			password = "none"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", u.Name, u.Role, password, len(u.Keys), patterns(u.Allow), patterns(u.Deny))
+	for _, u := range all {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", u.Name, u.Role, cmp.Or(u.Password, "none"), len(u.Keys), patterns(u.Allow), patterns(u.Deny))
 	}
 	return table.Flush()
 }
 
-// patterns are those of a list for a column; a dash: none.
-func patterns(list []string) string {
-	if len(list) == 0 {
-		return "-"
-	}
-	return strings.Join(list, ", ")
-}
+// patterns formats a list for a column; a dash: none.
+func patterns(list []string) string { return cmp.Or(strings.Join(list, ", "), "-") }

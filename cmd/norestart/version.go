@@ -11,10 +11,9 @@ import (
 
 func versionCommand(std streams) *cobra.Command {
 	return &cobra.Command{
-		Use:                   "version",
-		Short:                 "Print the version of norestart and of Go",
-		Args:                  exact(),
-		DisableFlagsInUseLine: true,
+		Use:   "version",
+		Short: "Print the version of norestart and of Go",
+		Args:  exact(),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(std.out, "norestart %s\n", version())
 			return err

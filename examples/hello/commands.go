@@ -27,7 +27,7 @@ var bar = commands.Command{
 		for _, word := range slices.Backward(call.Args) {
 			fmt.Fprintln(call.Out, commands.Safe(word))
 		}
-		_, err := call.Primary.Restart(ctx, control.RestartRequest{}) // returns once accepted
+		_, err := call.Primary.Do(ctx, control.RestartRequest{}, nil) // returns once accepted
 		return err
 	},
 }
@@ -55,10 +55,10 @@ var flush = commands.Command{
 	},
 }
 
-var quit = commands.Command{
-	Name: "quit", Role: commands.Operator, Summary: "let workers exit with status 0", Usage: "ID…",
+var finish = commands.Command{
+	Name: "finish", Role: commands.Operator, Summary: "let workers exit with status 0", Usage: "ID…",
 	Complete: func(ctx context.Context, call *commands.Call, _ string) ([]string, error) {
-		workers, err := call.Primary.Workers(ctx)
+		workers, err := control.Get(ctx, call.Primary, control.WorkersQuery{})
 		var ids []string
 		for _, w := range workers {
 			if w.Pool == "web" && !slices.Contains(call.Args, w.ID) {
@@ -68,7 +68,7 @@ var quit = commands.Command{
 		return ids, err
 	},
 	Run: func(ctx context.Context, call *commands.Call) error {
-		return ask(ctx, call, control.CallRequest{Pool: "web", Handler: "quit", Args: call.Args[1:]})
+		return ask(ctx, call, control.CallRequest{Pool: "web", Handler: "finish", Args: call.Args[1:]})
 	},
 }
 
@@ -76,7 +76,7 @@ var quit = commands.Command{
 // those that did not.
 func ask(ctx context.Context, call *commands.Call, r control.CallRequest) error {
 	var failed []string
-	err := call.Primary.Call(ctx, r, func(reply control.CallReply) error {
+	err := control.Watch(ctx, call.Primary, r, func(reply control.CallReply) error {
 		switch {
 		case reply.Error != "":
 			failed = append(failed, reply.Worker+": "+reply.Error)

@@ -22,6 +22,7 @@ type flags struct {
 	adminPort   int
 
 	tlsCert, tlsKey string
+	webCert, webKey string
 	user, shellUser string
 }
 
@@ -37,6 +38,8 @@ func parseFlags() flags {
 	fs.StringVar(&f.dir, "dir", "", "run and state directory (default: the standard places)")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "certificate of the admin port's TLS side, in PEM form (default: one is made)")
 	fs.StringVar(&f.tlsKey, "tls-key", "", "key of that certificate")
+	fs.StringVar(&f.webCert, "web-cert", "", "certificate of the web server, in PEM form: it speaks https")
+	fs.StringVar(&f.webKey, "web-key", "", "key of that certificate")
 	fs.BoolVar(&f.h2c, "h2c", false, "speak HTTP/2 without TLS, too")
 	fs.StringVar(&f.accessLog, "access-log", "", "file for a line at the beginning and at the end of each connection and request")
 	fs.DurationVar(&f.lostAfter, "lost-after", control.DefaultLostAfter, "replace a worker that has been silent for so long")
@@ -73,6 +76,9 @@ func (f *flags) finish(rest []string, admin, workers string) (err error) {
 	}
 	if f.lostAfter <= 0 {
 		return fmt.Errorf("--lost-after %v: must be longer than that", f.lostAfter)
+	}
+	if (f.webCert == "") != (f.webKey == "") {
+		return errors.New("--web-cert and --web-key: name both files")
 	}
 	if workers == "auto" {
 		f.workers = control.Auto

@@ -18,17 +18,16 @@ var errAnswered = errors.New("answered")
 // line for each worker. The one that serves this request goes last and is told
 // so by the event "next": it answers then, and is replaced when it has. A real
 // service looks first who asks.
-func update(rw http.ResponseWriter, r *http.Request, w *worker.Worker) {
+func update(rw http.ResponseWriter, req *http.Request, w *worker.Worker) {
 	cluster := w.Control("")
-	job, err := cluster.Reload(r.Context(), control.ReloadRequest{Pools: []string{w.Pool()}})
-	if err != nil {
-		refuse(rw, err)
-		return
-	}
 	var lines strings.Builder
-	job, err = cluster.FollowJob(r.Context(), job.ID, func(e control.JobEvent) error {
+	r := control.ReloadRequest{Pools: []string{w.Pool()}}
+	job, err := cluster.Do(req.Context(), r, func(e control.JobEvent) error {
+		if e.Event == control.StepAccepted {
+			return nil
+		}
 		fmt.Fprintln(&lines, e.Text)
-		if e.Event != "next" {
+		if e.Event != control.StepNext {
 			return nil
 		}
 		answer(rw, http.StatusOK, lines.String())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ import (
 // web is what each worker of the pool does.
 type web struct {
 	h2c       bool
+	cert, key string // files; empty: without TLS
 	accessLog string // file; empty: none
 }
 
@@ -28,7 +30,7 @@ func (h web) serve(ctx context.Context, w *worker.Worker) error {
 	w.Handle("flush", func(context.Context, []string) ([]byte, error) {
 		return strconv.AppendInt(nil, count.Swap(0), 10), nil
 	})
-	w.Handle("quit", func(_ context.Context, ids []string) ([]byte, error) {
+	w.Handle("finish", func(_ context.Context, ids []string) ([]byte, error) {
 		if !slices.Contains(ids, w.ID()) {
 			return nil, nil
 		}
@@ -49,7 +51,15 @@ func (h web) serve(ctx context.Context, w *worker.Worker) error {
 		}
 		defer file.Close()
 	}
-	return w.ServeHTTP(ctx, srv, ln)
+	if h.cert == "" {
+		return w.ServeHTTP(ctx, srv, ln)
+	}
+	pair, err := tls.LoadX509KeyPair(h.cert, h.key)
+	if err != nil {
+		return err
+	}
+	srv.Protocols.SetHTTP2(true)
+	return w.ServeHTTP(ctx, srv, tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}))
 }
 
 func (h web) handler(w *worker.Worker, count *atomic.Int64) http.Handler {

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,14 +13,13 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// FileName is the audit log's in the state directory; older ones are
-// audit.jsonl.1 and so on.
-const FileName = "audit.jsonl"
-
-// Options of a log; zero fields have the defaults that the comments name.
+// Options of a log; a zero field has the default in its comment.
 type Options struct {
-	MaxSize int64    // bytes above which a new file is begun; 8 MiB
-	Keep    int      // how many older files stay; 8
+	MaxSize int64 // bytes above which a new file is begun; 8 MiB
+	Keep    int   // how many older files stay; 8
+	// Age is how long important records of older files stay even if they need
+	// more than Keep files (at most four times as many); 90 days.
+	Age     time.Duration
 	Reserve int64    // bytes kept free behind the end; 64 KiB
 	Sinks   []string // sockets of journald and syslog; nil: the usual ones
 }
@@ -31,7 +29,10 @@ func (o Options) withDefaults() Options {
 		o.MaxSize = 8 << 20
 	}
 	if o.Keep <= 0 {
-		o.Keep = 8
+		o.Keep = keepFiles
+	}
+	if o.Age <= 0 {
+		o.Age = 90 * 24 * time.Hour
 	}
 	if o.Reserve <= 0 {
 		o.Reserve = 64 << 10
@@ -42,22 +43,21 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Log is the audit log as this process writes it. Its methods may be called
-// from any goroutine.
+// Log appends to the audit log. Its methods may be called from any goroutine.
 type Log struct {
 	path string
 	opt  Options
 	sink *sink
 
-	mu       sync.Mutex // protects what follows; held while a record is written
+	mu       sync.Mutex // protects the fields below; held while a record is written
 	file     *os.File
-	reserved int64 // up to here blocks of file are set aside
-	seen     int64 // its size when that was last looked at
+	reserved int64 // blocks of file are set aside up to here
+	seen     int64 // its size at the last look
 }
 
-// Open opens the log at path, made with mode 0600 and the owner of its
-// directory when it is missing. One that others could have written or read is
-// refused.
+// Open opens the log at path and makes it, with mode 0600 and the owner of its
+// directory, when it is missing. It refuses a file that other users could have
+// read or written.
 func Open(path string, opt Options) (*Log, error) {
 	l := &Log{path: path, opt: opt.withDefaults()}
 	if err := l.open(); err != nil {
@@ -76,7 +76,6 @@ func (l *Log) open() error {
 	return nil
 }
 
-// Close closes the log.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,21 +83,21 @@ func (l *Log) Close() error {
 	return l.file.Close()
 }
 
-// Append writes one record, with the time of now. An error means that it is not
-// on the log; it may be on the copy.
+// Append writes one record with the current time. On an error the record is not
+// in the file; the copy may have been sent.
 func (l *Log) Append(r Record) error {
-	r.Time, r.Argv = time.Now(), clip(r.Argv)
-	line, err := json.Marshal(r)
+	r.Time, r.Argv = time.Now(), clip(r.Argv, 2*maxArgv) // twice the bound: words that were cut already stay as they are
+	line, err := encode(r)
 	if err != nil {
 		return fmt.Errorf("encode a record: %w", err)
 	}
-	l.sink.send(line, r)
+	l.sink.send(line[:len(line)-1], r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.write(append(line, '\n'), r.stranger())
+	return l.write(line, r.stranger())
 }
 
-// write puts line behind what is there. l.mu is held.
+// write appends line. It requires l.mu.
 func (l *Log) write(line []byte, stranger bool) error {
 	size, err := l.follow()
 	if err != nil {
@@ -111,15 +110,15 @@ func (l *Log) write(line []byte, stranger bool) error {
 	if err == nil {
 		return nil
 	}
-	if n > 0 { // half a line would spoil the next one
+	if n > 0 { // the next record needs a line of its own
 		_, end := l.file.Write([]byte{'\n'})
 		err = errors.Join(err, end)
 	}
 	return fmt.Errorf("write %s: %w", l.path, err)
 }
 
-// follow opens the log anew when another file stands at its path, or none. It
-// returns its size.
+// follow opens the log again when another file is at its path, or none. It
+// returns the size of the file.
 func (l *Log) follow() (int64, error) {
 	same, size, err := l.current()
 	if err != nil || same {
@@ -151,26 +150,26 @@ func (l *Log) current() (bool, int64, error) {
 	return os.SameFile(there, ours), ours.Size(), nil
 }
 
-// makeRoom begins a new file when this one is full, and sees to it that the
-// reserve behind a new line is there. When it cannot be had, only records of
-// those who have logged in may use what is left of it.
+// makeRoom begins a new file when this one is full, and renews the reserve
+// behind the new line. When the reserve cannot be renewed, only records after a
+// login may use the rest of it.
 func (l *Log) makeRoom(size, line int64, stranger bool) error {
 	if size > 0 && size+line > l.opt.MaxSize && l.rotate() {
 		size = 0
 	}
 	end := size + line + l.opt.Reserve
-	if size >= l.seen && end <= l.reserved { // one that was cut short has lost it
+	if size >= l.seen && end <= l.reserved { // a file that was cut short has lost its reserve
 		l.seen = size
 		return nil
 	}
 	l.seen = size
-	err := reserve(l.file, size, end+l.opt.Reserve-size) // twice as much, so that not every line asks for more
+	err := reserve(l.file, size, end+l.opt.Reserve-size) // for the next lines, too: not every line asks for more
 	switch {
 	case err == nil:
 		l.reserved = end + l.opt.Reserve
 	case full(err) && stranger:
 		return err
-	} // else the file system knows no reserve, or what is left of it is for this
+	} // otherwise the file system knows no reserve, or this line may use it
 	return nil
 }
 
@@ -184,8 +183,8 @@ func (l *Log) size() (int64, error) {
 	return info.Size(), nil
 }
 
-// reserve sets blocks aside behind the end of f; its size stays (fallocate(2),
-// FALLOC_FL_KEEP_SIZE).
+// reserve sets blocks aside behind the end of f without changing its size
+// (fallocate(2), FALLOC_FL_KEEP_SIZE).
 func reserve(f *os.File, from, length int64) error {
 	raw, err := f.SyscallConn()
 	if err != nil {

@@ -224,8 +224,7 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// A copy goes to whoever listens, and a listener that takes nothing holds
-// nobody up.
+// A listener gets a copy, and one that takes nothing delays no record.
 func TestCopies(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "socket")

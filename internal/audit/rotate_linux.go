@@ -11,17 +11,17 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// rotate begins a new file and reports whether it did. Where it cannot, the old
-// one grows on: a record is worth more than a small file. It is done by one
-// process at a time, the one that holds the lock of the file at the path; at no
-// moment is there none.
+// rotate begins a new file and reports whether it did. If that fails, the old
+// file grows: a record is worth more than a small file. Only the process that
+// holds the lock of the file at the path rotates, and there is always a file at
+// the path.
 func (l *Log) rotate() bool {
 	if !lock(l.file) {
-		return false // another one is about to
+		return false // another process rotates
 	}
 	defer unlock(l.file)
 	if same, _, err := l.current(); err != nil || !same {
-		return false // another one has: the next line goes to its file
+		return false // another process has rotated: the next line goes to its file
 	}
 	next, err := l.begin()
 	if err != nil {
@@ -32,16 +32,16 @@ func (l *Log) rotate() bool {
 		if err == nil {
 			old := l.file
 			l.file, l.reserved, l.seen = next, 0, 0
-			_ = old.Close() // all of it is written
+			_ = old.Close()
 			return true
 		}
 	}
-	_ = next.Close() // nothing is in it
+	_ = next.Close()
 	return false
 }
 
-// begin makes the next file, with its reserve: without that there is no point
-// in leaving the old one.
+// begin makes the next file with its reserve. Without a reserve there is no
+// point in leaving the old file.
 func (l *Log) begin() (*os.File, error) {
 	path := l.path + ".new"
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -57,28 +57,45 @@ func (l *Log) begin() (*os.File, error) {
 	return f, nil
 }
 
-// shift gives the old files their next numbers and this one the first.
+// shift gives the old files their next numbers and this one the first. Before
+// the last one is removed, its important records are copied.
 func (l *Log) shift() error {
-	for n := l.opt.Keep; n > 1; n-- {
-		err := os.Rename(l.numbered(n-1), l.numbered(n))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := l.distil(numbered(l.path, l.opt.Keep)); err != nil {
+		return err
+	}
+	if err := shiftOld(l.path, l.opt.Keep, func(n int, _ fs.FileInfo) bool { return n >= l.opt.Keep }); err != nil {
+		return err
+	}
+	return os.Link(l.path, numbered(l.path, 1))
+}
+
+// shiftOld gives older files their next numbers, and removes those beyond the
+// limit.
+func shiftOld(path string, last int, over func(n int, info fs.FileInfo) bool) error {
+	for n := last; n >= 1; n-- {
+		info, err := os.Lstat(numbered(path, n))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err == nil && over(n, info):
+			err = os.Remove(numbered(path, n))
+		case err == nil:
+			err = os.Rename(numbered(path, n), numbered(path, n+1))
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if err := os.Remove(l.numbered(1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return os.Link(l.path, l.numbered(1))
+	return nil
 }
 
-func (l *Log) numbered(n int) string { return fmt.Sprintf("%s.%d", l.path, n) }
+func numbered(path string, n int) string { return fmt.Sprintf("%s.%d", path, n) }
 
-// lock takes the lock of f if nobody has it (flock(2)).
+// lock takes the lock of f if it is free (flock(2)).
 func lock(f *os.File) bool {
 	return flock(f, unix.LOCK_EX|unix.LOCK_NB) == nil
 }
 
-// unlock gives it back; after a rotation f is closed, which has done so.
 func unlock(f *os.File) { _ = flock(f, unix.LOCK_UN) }
 
 func flock(f *os.File, how int) error {

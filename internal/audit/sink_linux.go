@@ -7,20 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where journald and syslog listen.
+// The sockets of journald and syslog.
 const (
 	journalSocket = "/run/systemd/journal/socket"
 	syslogSocket  = "/dev/log"
 )
 
-// sink is the way of the copies: one datagram each, sent without waiting. One
-// that is not taken at once is lost, for the file is the log.
+// sink sends the copies: a datagram for each record, without waiting. A
+// datagram that is not taken at once is lost: the file is the log.
 type sink struct {
-	fd   int // -1: nobody listens on this machine
+	fd   int // -1: this machine has no such socket
 	path string
 }
 
-// openSink picks the first of the sockets that is there.
 func openSink(paths []string) *sink {
 	for _, path := range paths {
 		info, err := os.Stat(path)
@@ -42,7 +41,7 @@ func (s *sink) close() {
 	}
 }
 
-// send gives a copy away. The socket is named anew each time: journald may have
+// send sends a copy. It names the socket each time, because journald may have
 // been restarted.
 func (s *sink) send(line []byte, r Record) {
 	if s.fd < 0 {

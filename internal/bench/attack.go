@@ -2,22 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// Where the attacks come from: each is a source of its own, as the one who logs
-// in is (127.0.0.1).
+// Sources of the attacks, other ones than that of the login (127.0.0.1).
 const (
 	silentSource   = "127.0.0.66"
 	guessingSource = "127.0.0.67"
@@ -27,19 +24,14 @@ const (
 // bring three wrong passwords each.
 type attack struct{ silent, guesses int }
 
-// measureAttack lets an operator log in while others keep the admin port busy.
 func measureAttack(ctx context.Context, b *bench) (table, error) {
-	var t table
-	c, err := b.hello(ctx)
-	if err != nil {
-		return t, err
-	}
-	a := attack{silent: 1000, guesses: b.less(10_000, 1000)}
-	return t, errors.Join(c.underAttack(ctx, &t, a, b.less(40, 10)), c.stop())
+	return b.withHello(ctx, func(t *table, c *cluster) error {
+		return c.underAttack(ctx, t, attack{silent: 1000, guesses: b.less(10_000, 1000)}, b.less(40, 10))
+	})
 }
 
 func (c *cluster) underAttack(ctx context.Context, t *table, a attack, logins int) error {
-	args, err := c.sshArgs()
+	args, err := c.bench.sshArgs(c.dir, c.admin)
 	if err != nil {
 		return err
 	}
@@ -65,14 +57,14 @@ func (c *cluster) underAttack(ctx context.Context, t *table, a attack, logins in
 	if err != nil {
 		return err
 	}
-	peak, err := peakMemory(pids["shell/0"])
+	held, err := harness.MemoryOf(pids["shell/0"])
 	if err != nil {
 		return err
 	}
 	worst := slices.Max(took)
 	t.add("a good login from a third source, the slowest", "≤ 1 s", seconds(worst), judge(worst <= 1))
 	t.info("the same, median", seconds(median(took)))
-	t.add("peak memory of the shell worker (VmHWM)", "≤ 160 MiB", fmt.Sprintf("%.1f MiB", float64(peak)/mebibyte), judge(peak <= 160*mebibyte))
+	t.add("peak memory of the shell worker (VmHWM)", "≤ 160 MiB", mib(held.Peak), judge(held.Peak <= 160*mebibyte))
 	t.note("%d silent connections kept open or asked for again from one address, %d connections with wrong passwords from another; %d logins by the plain client meanwhile", a.silent, made, logins)
 	return nil
 }
@@ -89,7 +81,7 @@ func keepSilent(ctx context.Context, addr string, count int, ready chan<- struct
 			defer tried()
 			for ctx.Err() == nil {
 				silence(ctx, addr, tried)
-				pause(ctx, time.Second)
+				_ = harness.Pause(ctx, time.Second) // ctx is looked at
 			}
 		})
 	}
@@ -98,7 +90,6 @@ func keepSilent(ctx context.Context, addr string, count int, ready chan<- struct
 	all.Wait()
 }
 
-// silence waits until the other side closes.
 func silence(ctx context.Context, addr string, tried func()) {
 	conn, err := dialFrom(ctx, silentSource, addr)
 	tried()
@@ -108,13 +99,6 @@ func silence(ctx context.Context, addr string, tried func()) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	_, _ = io.Copy(io.Discard, conn) // it ends when either side does
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 // guess brings wrong passwords, on sixteen connections at a time, and returns
@@ -159,20 +143,4 @@ func guessOnce(ctx context.Context, addr string) {
 func dialFrom(ctx context.Context, source, addr string) (net.Conn, error) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: 10 * time.Second}
 	return d.DialContext(ctx, "tcp", addr)
-}
-
-// peakMemory is the most that a process has held in memory, in bytes (proc(5),
-// status, VmHWM).
-func peakMemory(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no VmHWM of process %d", pid)
 }

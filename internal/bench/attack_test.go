@@ -29,7 +29,7 @@ func TestB3_B4_B5_login_under_attack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	report.print(&out, "attack", "A login under attack")
+	report.print(&out, "-only attack", "A login under attack")
 	t.Log(out.String())
 	for _, r := range report.rows {
 		if strings.Contains(r.what, "memory") && r.verdict != judge(true) {

@@ -26,10 +26,9 @@ func quantile(values []float64, q float64) float64 {
 	return sorted[max(int(math.Ceil(q*float64(n)))-1, 0)]
 }
 
-// pair is two things measured in turns.
 type pair struct{ a, b []float64 }
 
-// pairs measures a and b in turns; who goes first alternates as well.
+// pairs measures a and b in turns, and alternates which goes first.
 func pairs(ctx context.Context, turns int, a, b func() (float64, error)) (pair, error) {
 	all, err := alternate(ctx, turns, a, b)
 	return pair{a: all[0], b: all[1]}, err
@@ -55,7 +54,6 @@ func alternate(ctx context.Context, turns int, measures ...func() (float64, erro
 	return all, nil
 }
 
-// ratios are those of the turns, a to b.
 func (p pair) ratios() []float64 {
 	var all []float64
 	for i := range min(len(p.a), len(p.b)) {
@@ -94,7 +92,6 @@ func seconds(s float64) string {
 	return d.Round(time.Millisecond).String()
 }
 
-// turnsText lists the values of the turns.
 func turnsText(values []float64, show func(float64) string) string {
 	var all []string
 	for _, v := range values {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -73,6 +74,42 @@ func TestSeconds(t *testing.T) {
 	for s, want := range map[float64]string{0.0012345: "1.23ms", 0.0123456: "12.3ms", 1.23456: "1.235s", math.NaN(): "none"} {
 		if got := seconds(s); got != want {
 			t.Errorf("seconds(%v) = %q, want %q", s, got, want)
+		}
+	}
+}
+
+func TestAlternateBeginsWithTheNext(t *testing.T) {
+	var order []string
+	thing := func(name string, v float64) func() (float64, error) {
+		return func() (float64, error) { order = append(order, name); return v, nil }
+	}
+	all, err := alternate(t.Context(), 2, thing("a", 1), thing("b", 2), thing("c", 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c", "b", "c", "a"}, order); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([][]float64{{1, 1}, {2, 2}, {3, 3}}, all); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatFailsIsNotDoneAgain(t *testing.T) {
+	broken := errors.New("broken")
+	n := 0
+	if _, err := repeatFor(time.Minute, []func() error{func() error { n++; return broken }}); !errors.Is(err, broken) || n != 1 {
+		t.Errorf("%v after %d", err, n)
+	}
+}
+
+func TestFewRequestsDecideNothingButAFailure(t *testing.T) {
+	for _, tt := range []struct {
+		failed, asked int
+		want          verdict
+	}{{0, enough - 1, tooFew}, {0, enough, reached}, {1, 2, missed}, {1, enough, missed}} {
+		if got := judgeFailures(tt.failed, tt.asked); got != tt.want {
+			t.Errorf("judgeFailures(%d, %d) = %q, want %q", tt.failed, tt.asked, got, tt.want)
 		}
 	}
 }

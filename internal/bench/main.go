@@ -14,11 +14,10 @@ import (
 	"time"
 )
 
-// limit is how long a whole run may take.
 const limit = 20 * time.Minute
 
-// Roles of this program beside that of the one who measures: what it measures,
-// and what that is compared with.
+// Roles of this program beside that of measuring: the measured cluster, and
+// what it is compared with.
 const (
 	roleCluster = "cluster"
 	roleBare    = "bare"
@@ -33,7 +32,7 @@ func main() {
 		case roleBare:
 			end(runBare())
 		case roleSSH:
-			end(runSSH(os.Args[2:], os.Stdout))
+			end(runSSH(os.Args[2], os.Args[3]))
 		}
 	}
 	end(run(os.Args[1:], os.Stdout))
@@ -47,7 +46,6 @@ func end(err error) {
 	os.Exit(1)
 }
 
-// section is one table of the report.
 type section struct {
 	name, title string
 	measure     func(context.Context, *bench) (table, error)
@@ -65,7 +63,6 @@ var sections = []section{
 	{"replace", "A killed worker", measureReplace},
 	{"attack", "A login under attack", measureAttack},
 	{"start", "Reload and start", measureStarts},
-	{"neighbours", "Side by side: six reloads under 1,000 requests a second", measureNeighbours},
 }
 
 // long are the sections that take minutes: measured only when they are named.
@@ -77,17 +74,21 @@ var long = []section{
 	{"execs", "The primary executes its code in place under load", measureExecs},
 }
 
-// run measures the sections that were asked for.
 func run(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := fs.String("only", "", "measure these sections only, separated by commas: "+strings.Join(names(), ", "))
 	short := fs.Bool("short", false, "a few turns of each, to see whether it works; not for docs/benchmarks.md")
+	address := fs.String("load", "", "measure only another server, which listens at HOST:PORT already")
+	command := fs.String("reload", "", "how that is reloaded, for sh -c")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	chosen, err := choose(*only)
 	if err != nil {
 		return err
+	}
+	if *address != "" {
+		chosen = []section{{fmt.Sprintf("-load %s -reload %q", *address, *command), "Six reloads under 1,000 requests a second", other(*address, *command)}}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -104,10 +105,18 @@ func run(args []string, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		t.print(out, s.name, s.title)
+		t.print(out, s.command(), s.title)
 	}
 	fmt.Fprintf(out, "\nLoad average at the end: %s\n", loadAverage())
 	return nil
+}
+
+// command measures a section again.
+func (s section) command() string {
+	if strings.HasPrefix(s.name, "-") {
+		return s.name
+	}
+	return "-only " + s.name
 }
 
 func names() (all []string) {

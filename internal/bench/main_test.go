@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"strings"
 	"testing"
 
@@ -30,7 +29,7 @@ func TestTableIsMarkdown(t *testing.T) {
 	tab.add("a|b", "≤ 1", "2", judge(false))
 	tab.info("c", "3")
 	tab.note("seen %d times", 4)
-	tab.print(&out, "memory", "Memory")
+	tab.print(&out, "-only memory", "Memory")
 	want := `
 ## Memory
 
@@ -46,9 +45,4 @@ func TestTableIsMarkdown(t *testing.T) {
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-}
-
-func answer(text string) (string, bool, error) {
-	body, closes, err := readAnswer(bufio.NewReader(strings.NewReader(text)))
-	return string(body), closes, err
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // measureMoved holds connections through reloads: each client has one, sends a
@@ -22,14 +24,14 @@ func measureMoved(ctx context.Context, b *bench) (table, error) {
 	if err != nil {
 		return t, err
 	}
-	h := holders{all: make([]*client, n)}
+	h := holders{all: make([]harness.Client, n)}
 	for i := range h.all {
-		h.all[i] = &client{addr: c.web, keep: true}
+		h.all[i] = httpClient(c.web, true)
 	}
 	var took []float64
 	h.ask(ctx)
 	for range reloads {
-		seconds, reloadErr := timed(ctx, b.norestart, "ctl", "--dir", c.dir, "reload")
+		seconds, reloadErr := c.reload(ctx)
 		if err = reloadErr; err != nil {
 			break
 		}
@@ -38,7 +40,7 @@ func measureMoved(ctx context.Context, b *bench) (table, error) {
 	}
 	closed := h.closed()
 	h.end()
-	if err = errors.Join(err, ctx.Err(), c.stop()); err != nil {
+	if err = errors.Join(err, ctx.Err(), c.Stop()); err != nil {
 		return t, err
 	}
 	v := judge(closed == 0 && h.failed.Load() == 0)
@@ -67,23 +69,21 @@ func enoughDescriptors(n int) error {
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 }
 
-// holders are clients that keep their connections.
 type holders struct {
-	all           []*client
+	all           []harness.Client
 	asked, failed atomic.Int64
 	first         atomic.Pointer[error]
 }
 
-// ask lets every client send a request, some at a time.
 func (h *holders) ask(ctx context.Context) {
 	var wg sync.WaitGroup
 	for part := range clients {
 		wg.Go(func() {
 			for i := part; i < len(h.all) && ctx.Err() == nil; i += clients {
 				h.asked.Add(1)
-				if _, err := h.all[i].get(); err != nil {
+				if s := h.all[i].Get("/", ""); s.Err != nil {
 					h.failed.Add(1)
-					h.first.CompareAndSwap(nil, &err)
+					h.first.CompareAndSwap(nil, &s.Err)
 				}
 			}
 		})
@@ -94,8 +94,8 @@ func (h *holders) ask(ctx context.Context) {
 // closed counts the connections that had to be made anew, or are gone.
 func (h *holders) closed() (n int) {
 	for _, c := range h.all {
-		n += max(0, c.dials-1)
-		if c.conn == nil {
+		n += max(0, c.Dials-1)
+		if !c.Open() {
 			n++
 		}
 	}
@@ -103,7 +103,7 @@ func (h *holders) closed() (n int) {
 }
 
 func (h *holders) end() {
-	for _, c := range h.all {
-		_ = c.close() // it may be closed
+	for i := range h.all {
+		h.all[i].Close()
 	}
 }

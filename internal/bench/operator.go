@@ -1,17 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"sync"
+	"regexp"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // operatorTimeout is when an operator gives up a login or a command, and the
@@ -38,7 +39,7 @@ func (b *bench) operators(p port, count int) ([]operator, error) {
 		return nil, err
 	}
 	config := &ssh.ClientConfig{
-		User: p.user, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)},
+		User: "admin", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)},
 		HostKeyCallback: ssh.FixedHostKey(p.host), HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
 	}
 	all := make([]operator, count)
@@ -64,7 +65,6 @@ func (o operator) login(ctx context.Context) (client *ssh.Client, conn net.Conn,
 	return ssh.NewClient(sc, channels, requests), conn, nil
 }
 
-// once logs in, runs one command, and leaves.
 func (o operator) once(ctx context.Context) error {
 	client, conn, err := o.login(ctx)
 	if err != nil {
@@ -73,7 +73,6 @@ func (o operator) once(ctx context.Context) error {
 	return errors.Join(o.run(client, conn), client.Close())
 }
 
-// run runs one command on a connection.
 func (o operator) run(client *ssh.Client, conn net.Conn) error {
 	if err := conn.SetDeadline(time.Now().Add(operatorTimeout)); err != nil {
 		return err
@@ -95,59 +94,51 @@ func (o operator) run(client *ssh.Client, conn net.Conn) error {
 	return nil
 }
 
-// sit opens a shell with a terminal, waits for its prompt, and then does nothing
-// until it is told to leave.
-func (o operator) sit(ctx context.Context) (leave func() error, err error) {
+// session is a shell at a terminal of 80 columns, which shows its prompt.
+type session struct {
+	leave  func() error
+	in     io.Writer
+	screen *harness.Screen
+}
+
+func (o operator) sit(ctx context.Context) (*session, error) {
 	client, conn, err := o.login(ctx)
 	if err != nil {
 		return nil, err
 	}
-	prompt := newFirst()
-	err = o.shell(client, prompt)
-	if err == nil {
-		select {
-		case <-prompt.seen:
-		case <-time.After(operatorTimeout):
-			err = fmt.Errorf("%s shows no prompt", o.port.name)
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+	s := &session{leave: client.Close, screen: harness.NewScreen()}
+	if err = s.begin(client); err == nil {
+		_, err = s.takes(ctx, "", prompt)
 	}
-	if err == nil {
-		err = conn.SetDeadline(time.Time{})
+	if err = errors.Join(err, conn.SetDeadline(time.Time{})); err != nil {
+		return nil, errors.Join(fmt.Errorf("terminal of %s: %w", o.port.name, err), client.Close())
 	}
-	if err != nil {
-		return nil, errors.Join(err, client.Close())
-	}
-	return client.Close, nil
+	return s, nil
 }
 
-func (o operator) shell(client *ssh.Client, out io.Writer) error {
-	s, err := client.NewSession()
+func (s *session) begin(client *ssh.Client) error {
+	sh, err := client.NewSession()
 	if err != nil {
 		return err
 	}
-	s.Stdout = out
-	if _, err := s.StdinPipe(); err != nil { // stays open
+	sh.Stdout = s.screen
+	if s.in, err = sh.StdinPipe(); err != nil {
 		return err
 	}
-	if err := s.RequestPty("xterm", 24, 80, nil); err != nil {
-		return fmt.Errorf("terminal of %s: %w", o.port.name, err)
+	if err := sh.RequestPty("xterm", 24, 80, nil); err != nil {
+		return err
 	}
-	return s.Shell()
+	return sh.Shell()
 }
 
-// first tells when a prompt has come: text that ends with a blank.
-type first struct {
-	once sync.Once
-	seen chan struct{}
-}
-
-func newFirst() *first { return &first{seen: make(chan struct{})} }
-
-func (f *first) Write(p []byte) (int, error) {
-	if bytes.HasSuffix(p, []byte(" ")) {
-		f.once.Do(func() { close(f.seen) })
+// takes is how many seconds pass from the keys until the screen shows what matches.
+func (s *session) takes(ctx context.Context, keys string, re *regexp.Regexp) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
+	defer cancel()
+	begin := time.Now()
+	if _, err := io.WriteString(s.in, keys); err != nil {
+		return 0, err
 	}
-	return len(p), nil
+	_, err := s.screen.See(ctx, re)
+	return time.Since(begin).Seconds(), err
 }

@@ -5,14 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// bench is what all sections share.
 type bench struct {
 	dir             string // removed at the end
 	self            string // this program
@@ -21,7 +21,6 @@ type bench struct {
 	short           bool
 }
 
-// prepare builds what is measured.
 func prepare(ctx context.Context, short bool) (*bench, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -32,12 +31,8 @@ func prepare(ctx context.Context, short bool) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{dir: dir, key: filepath.Join(dir, "ssh"), self: self, norestart: filepath.Join(dir, "norestart"), demo: filepath.Join(dir, "hello"), short: short}
-	const module = "github.com/norestart/norestart"
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", dir+"/", module+"/cmd/norestart", module+"/examples/hello")
-	if text, err := build.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("build, to be run inside the repository: %w: %s", err, text), os.RemoveAll(dir))
-	}
-	if _, err := output(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", b.key); err != nil {
+	err = errors.Join(harness.Build(ctx, dir, harness.Module+"/cmd/norestart", harness.Module+"/examples/hello"), harness.Keygen(ctx, b.key))
+	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return b, nil

@@ -18,22 +18,21 @@ func measureReplace(ctx context.Context, b *bench) (table, error) {
 		return t, err
 	}
 	p, err := pairs(ctx, b.turns(),
-		b.several(func() (float64, error) { return c.kill(ctx) }),
-		b.several(func() (float64, error) { return b.bareStart(ctx) }))
+		b.several(7, func() (float64, error) { return c.kill(ctx) }),
+		b.several(7, func() (float64, error) { return b.bareStart(ctx) }))
 	if err == nil {
 		t.add("killed worker replaced and serving, against the start of the bare process", "≤ 1.5 ×", p.String(), judge(p.ratio() <= 1.5))
 		t.info("from kill -9 to the first answer of the new process", seconds(median(p.a)))
 		t.info("from fork to the first answer of the bare process", seconds(median(p.b)))
 		t.note("each turn is the median of %d: replaced %s; started %s", b.less(7, 3), turnsText(p.a, seconds), turnsText(p.b, seconds))
 	}
-	return t, errors.Join(err, c.stop())
+	return t, errors.Join(err, c.Stop())
 }
 
-// several measures a few times and takes the median.
-func (b *bench) several(measure func() (float64, error)) func() (float64, error) {
+func (b *bench) several(times int, measure func() (float64, error)) func() (float64, error) {
 	return func() (float64, error) {
 		var all []float64
-		for range b.less(7, 3) {
+		for range b.less(times, 3) {
 			s, err := measure()
 			if err != nil {
 				return 0, err
@@ -60,7 +59,7 @@ func (c *cluster) kill(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	took := time.Since(begin).Seconds()
-	_, err = c.ctl(ctx, "reload")
+	_, err = c.reload(ctx)
 	return took, err
 }
 
@@ -68,11 +67,11 @@ func (c *cluster) kill(ctx context.Context) (float64, error) {
 // answer.
 func (b *bench) bareStart(ctx context.Context) (float64, error) {
 	begin := time.Now()
-	one, err := b.bare(ctx)
+	one, err := b.bare()
 	if err != nil {
 		return 0, err
 	}
 	err = answered(ctx, one.addr, "none")
 	took := time.Since(begin).Seconds()
-	return took, errors.Join(err, one.stop())
+	return took, errors.Join(err, one.Stop())
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 )
 
-// table is what a section prints.
 type table struct {
 	rows  []row
 	notes []string // the single turns, and what a reader must know
@@ -46,9 +45,15 @@ func (t *table) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
+func (o outcome) explain(t *table, what string) {
+	for _, cause := range o.Causes {
+		t.note("%s: %s", what, cause)
+	}
+}
+
 // print writes the table as Markdown, with the command that repeats it.
-func (t *table) print(out io.Writer, name, title string) {
-	fmt.Fprintf(out, "\n## %s\n\n    go run ./internal/bench -only %s\n\n", title, name)
+func (t *table) print(out io.Writer, command, title string) {
+	fmt.Fprintf(out, "\n## %s\n\n    go run ./internal/bench %s\n\n", title, command)
 	fmt.Fprintln(out, "| what | target | reached | verdict |\n|---|---|---|---|")
 	for _, r := range t.rows {
 		cells := []string{r.what, r.target, r.reached, string(r.verdict)}

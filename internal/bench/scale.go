@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
-	"time"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // hundreds is the number of workers of the largest pool by default
@@ -42,7 +41,7 @@ func (b *bench) takeovers(ctx context.Context, t *table, n int) error {
 		}{{&execs, c.execInPlace}, {&adoptions, c.succeed}, {&reloads, c.reloadOwn}} {
 			s, err := one.do(ctx)
 			if err != nil {
-				return errors.Join(err, c.stop())
+				return errors.Join(err, c.Stop())
 			}
 			*one.into = append(*one.into, s)
 		}
@@ -58,22 +57,7 @@ func (b *bench) takeovers(ctx context.Context, t *table, n int) error {
 		t.info(fmt.Sprintf(one.what, n), seconds(median(one.took)))
 		t.note("%s: %s", fmt.Sprintf(one.what, n), turnsText(one.took, seconds))
 	}
-	return c.stop()
-}
-
-// execInPlace returns the seconds from the command that asks for it, self-check
-// of the binary included, until all workers have said hello to the new code.
-func (c *cluster) execInPlace(ctx context.Context) (float64, error) {
-	c.forget()
-	failed := make(chan error, 1)
-	begin := time.Now()
-	go func() {
-		_, err := c.ctl(ctx, "restart", "--primary")
-		failed <- err
-	}()
-	_, err := c.line(ctx, allReady(c.workers))
-	took := time.Since(begin).Seconds()
-	return took, errors.Join(err, <-failed)
+	return c.Stop()
 }
 
 // reloadOwn measures a reload of workers that this primary has started: how one
@@ -92,32 +76,27 @@ func (b *bench) manyReloads(ctx context.Context, t *table, n int) error {
 		return err
 	}
 	var files []int
-	var held []memory
+	var held []harness.Memory
 	for i := range n {
 		if _, err := c.reload(ctx); err != nil {
-			return errors.Join(err, c.stop())
+			return errors.Join(err, c.Stop())
 		}
 		if (i+1)%(n/5) > 0 {
 			continue
 		}
-		m, err := memoryOf(c.pid())
-		open, filesErr := openFiles(c.pid())
+		m, err := harness.MemoryOf(c.PID())
+		open, filesErr := harness.Descriptors(c.PID())
 		if err = errors.Join(err, filesErr); err != nil {
-			return errors.Join(err, c.stop())
+			return errors.Join(err, c.Stop())
 		}
-		files, held = append(files, open), append(held, m)
+		files, held = append(files, len(open)), append(held, m)
 	}
 	first, last := held[0], held[len(held)-1]
 	t.add(fmt.Sprintf("descriptors of the primary after %d reloads of 2 workers, against after %d", n, n/5), "not more",
 		fmt.Sprintf("%d; %d", files[len(files)-1], files[0]), judge(files[len(files)-1] <= files[0]))
-	t.add("its private dirty memory, the same", "≤ 1.2 ×", fmt.Sprintf("%s; %s", mib(last.dirty), mib(first.dirty)), judge(float64(last.dirty) <= 1.2*float64(first.dirty)))
+	t.add("its private dirty memory, the same", "≤ 1.2 ×", fmt.Sprintf("%s; %s", mib(last.Dirty), mib(first.Dirty)), judge(float64(last.Dirty) <= 1.2*float64(first.Dirty)))
 	for i, m := range held {
-		t.note("after %d reloads: %d descriptors, PSS %s, private dirty %s", (i+1)*(n/5), files[i], mib(m.pss), mib(m.dirty))
+		t.note("after %d reloads: %d descriptors, PSS %s, private dirty %s", (i+1)*(n/5), files[i], mib(m.PSS), mib(m.Dirty))
 	}
-	return c.stop()
-}
-
-func openFiles(pid int) (int, error) {
-	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
-	return len(entries), err
+	return c.Stop()
 }

@@ -9,21 +9,23 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// answered asks until somebody answers without the text not, which is that of
-// who was killed.
+// answered asks until it gets an answer without the text not, which is that of
+// the killed process.
 func answered(ctx context.Context, addr, not string) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
 	defer cancel()
 	for {
-		one := client{addr: addr}
-		body, err := one.get()
-		if err == nil && !strings.Contains(string(body), not) {
+		one := httpClient(addr, false)
+		s := one.Get("/", "")
+		if s.Err == nil && !strings.Contains(s.Body, not) {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return errors.Join(ctx.Err(), err)
+			return errors.Join(ctx.Err(), s.Err)
 		}
 	}
 }
@@ -37,8 +39,8 @@ func measureStarts(ctx context.Context, b *bench) (table, error) {
 		return t, err
 	}
 	p, err := pairs(ctx, b.turns(),
-		b.several(func() (float64, error) { return c.reload(ctx) }),
-		b.several(func() (float64, error) { return b.inARow(ctx, 4) }))
+		b.several(7, func() (float64, error) { return c.reload(ctx) }),
+		b.several(7, func() (float64, error) { return b.inARow(ctx, 4) }))
 	var ctl float64
 	if err == nil {
 		ctl, err = b.medianOf(ctx, b.norestart, "ctl", "--dir", c.dir, "worker", "info")()
@@ -49,14 +51,10 @@ func measureStarts(ctx context.Context, b *bench) (table, error) {
 		t.info("of the reload: `norestart ctl` itself, measured with `worker info`", seconds(ctl))
 		t.note("reload %s; starts %s", turnsText(p.a, seconds), turnsText(p.b, seconds))
 	}
-	if err = errors.Join(err, c.stop()); err != nil {
+	if err = errors.Join(err, c.Stop()); err != nil {
 		return t, err
 	}
 	return t, measureMany(ctx, b, &t, many)
-}
-
-func (c *cluster) reload(ctx context.Context) (float64, error) {
-	return timed(ctx, c.bench.norestart, "ctl", "--dir", c.dir, "reload")
 }
 
 // inARow starts n bare processes, each when the one before has answered.
@@ -71,7 +69,6 @@ func (b *bench) inARow(ctx context.Context, n int) (took float64, err error) {
 	return took, nil
 }
 
-// many is how many workers come at once.
 const many = 100
 
 // measureMany compares n workers that come at once with n bare starts.
@@ -88,12 +85,12 @@ func measureMany(ctx context.Context, b *bench, t *table, n int) error {
 		t.info("the workers (`scale`, command to done); the bare starts", seconds(median(p.a))+"; "+seconds(median(p.b)))
 		t.note("workers %s; starts %s", turnsText(p.a, seconds), turnsText(p.b, seconds))
 	}
-	return errors.Join(err, c.stop())
+	return errors.Join(err, c.Stop())
 }
 
 // grow scales from one worker to n more, and back.
 func (c *cluster) grow(ctx context.Context, n int) (float64, error) {
-	took, err := timed(ctx, c.bench.norestart, "ctl", "--dir", c.dir, "scale", "web", strconv.Itoa(n+1))
+	took, err := c.ctl(ctx, "scale", "web", strconv.Itoa(n+1))
 	if err != nil {
 		return 0, err
 	}
@@ -114,19 +111,21 @@ func (b *bench) atOnce(ctx context.Context, n int) (float64, error) {
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
-			one, err := b.bare(ctx)
+			one, err := b.bare()
 			if err == nil {
 				err = answered(ctx, one.addr, "none")
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if one != nil {
-				running = append(running, one)
-			}
-			failed = errors.Join(failed, err)
+			running, failed = append(running, one), errors.Join(failed, err)
 		})
 	}
 	wg.Wait()
 	took := time.Since(begin).Seconds()
-	return took, errors.Join(failed, stopAll(running))
+	for _, one := range running {
+		if one != nil { // it was started
+			failed = errors.Join(failed, one.Stop())
+		}
+	}
+	return took, failed
 }

@@ -7,7 +7,8 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
-	"sync/atomic"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // measureThroughput lets a cluster of four workers and a bare process answer
@@ -18,55 +19,13 @@ func measureThroughput(ctx context.Context, b *bench) (table, error) {
 	if err != nil {
 		return t, err
 	}
-	one, err := b.bare(ctx)
+	one, err := b.bare()
 	if err != nil {
-		return t, errors.Join(err, c.stop())
+		return t, errors.Join(err, c.Stop())
 	}
-	err = throughputs(ctx, b, &t, c.web, one.addr)
-	if err == nil {
-		err = preforks(ctx, b, &t, c.web)
-	}
-	if err == nil {
-		err = narrow(ctx, b, &t, one.addr)
-	}
-	return t, errors.Join(err, one.stop(), c.stop())
+	return t, errors.Join(throughputs(ctx, b, &t, c.web, one.addr), one.Stop(), c.Stop())
 }
 
-// preforks shows how much of a difference is that of four processes on the
-// processors, and how much is ours.
-func preforks(ctx context.Context, b *bench, t *table, cluster string) error {
-	four, err := b.prefork(ctx, 4)
-	if err != nil {
-		return err
-	}
-	err = b.explain(ctx, t, "against four bare processes with SO_REUSEPORT", cluster, four[0].addr)
-	return errors.Join(err, stopAll(four))
-}
-
-// narrow shows what it costs that each worker takes the machine for its own.
-func narrow(ctx context.Context, b *bench, t *table, bare string) error {
-	c, err := b.cluster(ctx, 4, "GOMAXPROCS=1")
-	if err != nil {
-		return err
-	}
-	err = b.explain(ctx, t, "with GOMAXPROCS=1 in each worker, against the bare process", c.web, bare)
-	return errors.Join(err, c.stop())
-}
-
-// explain adds a comparison that has no target.
-func (b *bench) explain(ctx context.Context, t *table, what, one, other string) error {
-	for _, keep := range []bool{true, false} {
-		p, err := b.ratePair(ctx, b.ownLoad, one, other, keep)
-		if err != nil {
-			return err
-		}
-		t.info(what+", "+kind(keep)+", own clients", p.String())
-		t.note("%s, %s: requests/s %s; to %s", what, kind(keep), turnsText(p.a, whole), turnsText(p.b, whole))
-	}
-	return nil
-}
-
-// ratePair measures two servers in turns.
 func (b *bench) ratePair(ctx context.Context, rate rateFunc, one, other string, keep bool) (pair, error) {
 	return pairs(ctx, b.turns(),
 		func() (float64, error) { return rate(ctx, one, keep) },
@@ -105,16 +64,14 @@ func throughputs(ctx context.Context, b *bench, t *table, cluster, bare string) 
 	return nil
 }
 
-// ownLoad is that of our clients.
 func (b *bench) ownLoad(ctx context.Context, addr string, keep bool) (float64, error) {
-	loading, cancel := context.WithTimeout(ctx, b.window())
-	defer cancel()
-	var phase atomic.Int32
-	o := load{addr: addr, keep: keep}.run(loading, &phase)
-	if n := o.failed(); n > 0 {
-		return 0, fmt.Errorf("%d of %d requests failed: %v", n, o.asked, o.failures)
+	l := startLoad(ctx, addr, keep, 0)
+	err := harness.Pause(ctx, b.window())
+	o := l.stop()
+	if o.Failed > 0 {
+		return 0, fmt.Errorf("%d of %d requests failed: %q", o.Failed, o.Requests, o.Causes)
 	}
-	return float64(o.asked) / b.window().Seconds(), nil
+	return float64(o.Requests) / b.window().Seconds(), err
 }
 
 // wrk is that of wrk, https://github.com/wg/wrk.
@@ -123,7 +80,7 @@ func (b *bench) wrk(ctx context.Context, addr string, keep bool) (float64, error
 	if !keep {
 		args = append(args, "-H", "Connection: close")
 	}
-	out, err := output(ctx, "wrk", append(args, "http://"+addr+"/")...)
+	out, err := harness.Output(ctx, "wrk", append(args, "http://"+addr+"/")...)
 	if err != nil {
 		return 0, err
 	}

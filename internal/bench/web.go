@@ -44,7 +44,7 @@ func runCluster(args []string) {
 	_ = fs.Parse(args) // it ends the process itself
 	var admin *shell.Config
 	if *connections > 0 {
-		admin = &shell.Config{Port: -1, MaxConnections: *connections}
+		admin = &shell.Config{Port: -1, MaxConnections: 2 * *connections, MaxPerUser: *connections}
 	}
 	norestart.Main(norestart.App{
 		Name:  "bench",
@@ -67,7 +67,7 @@ func runCluster(args []string) {
 // bareFD is where the bare process finds its listener.
 const bareFD = 3
 
-// runBare is the same work in one process that nobody looks after.
+// runBare does the same work in one process without a supervisor.
 func runBare() error {
 	f := os.NewFile(bareFD, "listener")
 	ln, err := net.FileListener(f)

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-)
 
-const module = "github.com/norestart/norestart"
+	"github.com/norestart/norestart/internal/harness"
+)
 
 // goodImages is how many files with the working program there are: each
 // reload after a swap finds another one at the path.
@@ -24,13 +23,12 @@ func (p *place) build(ctx context.Context, o options) error {
 		return err
 	}
 	bin := filepath.Join(p.root, "bin")
-	args := []string{"build", "-trimpath", "-overlay", overlay, "-o", bin + "/"}
+	args := []string{"-overlay", overlay, harness.Module + "/cmd/norestart", o.program}
 	if o.race {
-		args = append(args, "-race")
+		args = append([]string{"-race"}, args...)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, module+"/cmd/norestart", o.program)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build, to be run inside the repository: %w: %s", err, out)
+	if err := harness.Build(ctx, bin, args...); err != nil {
+		return err
 	}
 	p.norestart = filepath.Join(bin, "norestart")
 	program, err := os.ReadFile(filepath.Join(bin, filepath.Base(o.program)))

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,7 +38,7 @@ func TestLossIsFound(t *testing.T) {
 			var out strings.Builder
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			err := command(ctx, []string{"-program", module + "/internal/chaos/lossy", "-drain", way, "-only", "reload", "-rate", "1200", "-for", "1m", "-seed", "1"}, &out)
+			err := command(ctx, []string{"-program", harness.Module + "/internal/chaos/lossy", "-drain", way, "-only", "reload", "-rate", "1200", "-for", "1m", "-seed", "1"}, &out)
 			if err == nil || !strings.Contains(out.String(), "lost request: ") {
 				t.Errorf("chaos ended with %v and said\n%s", err, out.String())
 			}

@@ -39,7 +39,7 @@ func (c *chaos) scale(ctx context.Context) error {
 // under way it might be one that is no longer.
 func (c *chaos) rollback(ctx context.Context) error {
 	c.orders.wait()
-	all, err := c.client.Generations(ctx)
+	all, err := control.Get(ctx, c.client, control.GenerationsQuery{})
 	if err != nil {
 		return ctx.Err() // there is no primary just now
 	}
@@ -55,7 +55,6 @@ func (c *chaos) rollback(ctx context.Context) error {
 	return c.order(ctx, "rollback", "rollback", webPool, strconv.Itoa(old[c.random.IntN(len(old))]))
 }
 
-// replace restarts one worker by command.
 func (c *chaos) replace(ctx context.Context) error {
 	return c.order(ctx, "replace", "worker", "restart", fmt.Sprintf("%s/%d", webPool, c.random.IntN(fewestWorkers)))
 }

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// action is one thing that can be done to the cluster.
 type action struct {
 	kind  string
 	often int
@@ -16,7 +17,6 @@ type action struct {
 	do    func(c *chaos, ctx context.Context) error
 }
 
-// repertoire is all of them.
 func repertoire() []action {
 	return []action{
 		{"reload", 4, false, (*chaos).reload},
@@ -94,7 +94,7 @@ func (c *chaos) act(ctx context.Context, a action) error {
 	}
 	err := a.do(c, ctx)
 	if errors.Is(err, errGone) {
-		return nil // who was to be hit has ended by itself
+		return nil // the process has ended by itself
 	}
 	return err
 }
@@ -105,26 +105,16 @@ func (c *chaos) rest(ctx context.Context) error {
 	if c.random.IntN(3) == 0 {
 		d /= 20
 	}
-	return pause(ctx, d)
+	return harness.Pause(ctx, d)
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
-
-// between is a random number from low to high.
 func (c *chaos) between(low, high int) int { return low + c.random.IntN(high-low+1) }
 
 // order gives a command, by ctl or by ssh, when there is room for one.
 func (c *chaos) order(ctx context.Context, kind string, words ...string) error {
 	ssh := c.random.IntN(2) == 0
 	for c.orders.busy() {
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := harness.Pause(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}

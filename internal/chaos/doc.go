@@ -1,13 +1,13 @@
-// Chaos runs examples/hello under load, does to it at random what an operator,
-// a broken machine and a bad day can do, and fails when a request is lost that
-// nobody had the right to lose.
+// Chaos runs examples/hello under load and does to it at random what an
+// operator, a broken machine and a bad day can do. It fails when a request is
+// lost without an excuse.
 //
 //	go run ./internal/chaos -for 5m -seed 42
 //
-// Invariant: a request may fail only if the process that held its connection
-// was killed by this program. Who holds a connection is not guessed: before a
-// worker is killed it is stopped, and the kernel is asked which connections it
-// has (proc_pid_fd(5), proc_pid_net(5)). Clients never try again.
+// Invariant: a request may fail only if this program killed the process that
+// held its connection. It does not guess which process that is: before it kills
+// a worker it stops the worker and asks the kernel for its connections
+// (proc_pid_fd(5), proc_pid_net(5)). Clients never try again.
 //
 // All along it looks whether a ready slot stays ready unless something was done
 // to it, whether incarnations and the numbers of generations are unique, whether

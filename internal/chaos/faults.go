@@ -12,10 +12,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/norestart/norestart/internal/tagged"
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// stepClock steps the wall clock of the whole cluster. Nothing may come of it.
+// stepClock steps the wall clock of the whole cluster, which must have no
+// effect.
 func (c *chaos) stepClock(context.Context) error {
 	steps := []time.Duration{0, time.Hour, -time.Hour, 20 * time.Second, -20 * time.Second, 40 * 24 * time.Hour, -24 * time.Hour}
 	d := steps[c.random.IntN(len(steps))]
@@ -23,8 +25,8 @@ func (c *chaos) stepClock(context.Context) error {
 	return c.clock.step(d)
 }
 
-// breakProgram puts a program at the path that cannot come into service. Who
-// asks for it is refused, and nothing changes.
+// breakProgram puts a program at the path that cannot come into service. A
+// reload to it is refused and changes nothing.
 func (c *chaos) breakProgram(ctx context.Context) error {
 	names := slices.Sorted(maps.Keys(c.broken))
 	name := names[c.random.IntN(len(names))]
@@ -54,9 +56,8 @@ func (c *chaos) breakProgram(ctx context.Context) error {
 	return err
 }
 
-// processes are the incarnations of the slots.
 func (c *chaos) processes(ctx context.Context) (map[string]uint64, error) {
-	workers, err := c.client.Workers(ctx)
+	workers, err := control.Get(ctx, c.client, control.WorkersQuery{})
 	all := make(map[string]uint64)
 	for _, w := range workers {
 		if w.PID != 0 {
@@ -88,7 +89,6 @@ func (c *chaos) fillDisk(ctx context.Context) error {
 	return os.Remove(ballast)
 }
 
-// fill writes until there is no room.
 func fill(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *chaos) starvePrimary(ctx context.Context) error {
 }
 
 func (c *chaos) starveShell(ctx context.Context) error {
-	w, err := c.client.Worker(ctx, shellWorker)
+	w, err := control.Get(ctx, c.client, control.WorkerQuery{ID: shellWorker})
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (c *chaos) starveShell(ctx context.Context) error {
 // starve lets a process open nothing more for a while. What it is asked for
 // then may fail, but ends.
 func (c *chaos) starve(ctx context.Context, kind string, pid int, ssh bool) error {
-	if pid == 0 || !tagged.Has(pid, c.mark()) {
+	if pid == 0 || !harness.Has(pid, c.mark()) {
 		return errGone
 	}
 	var was unix.Rlimit
@@ -140,7 +140,7 @@ func (c *chaos) starve(ctx context.Context, kind string, pid int, ssh bool) erro
 	c.did(kind, "process %d may have %d descriptors", pid, allowed)
 	c.orders.give(ctx, "", ssh, "reload")
 	c.orders.give(ctx, "", ssh, "scale", webPool, "5")
-	err = pause(ctx, time.Duration(c.between(500, 2500))*time.Millisecond)
+	err = harness.Pause(ctx, time.Duration(c.between(500, 2500))*time.Millisecond)
 	c.did("", "process %d may have descriptors again", pid)
 	c.stir(showsIn)
 	return errors.Join(err, unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil))

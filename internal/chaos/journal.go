@@ -11,14 +11,13 @@ import (
 	"time"
 )
 
-// Bounds of what is kept for whoever has to find out.
+// Bounds of what is kept for finding the cause.
 const (
 	keptActions = 20
 	keptWrongs  = 10
 	keptVictims = 5 * time.Minute // longer than any request waits
 )
 
-// journal is what was done and what was seen.
 type journal struct {
 	cancel context.CancelFunc // ends the run
 
@@ -76,7 +75,6 @@ func (j *journal) failed() bool {
 	return len(j.wrongs) > 0
 }
 
-// fact adds a line to the summary.
 func (j *journal) fact(format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -123,31 +121,31 @@ func (j *journal) bury(v victim) {
 	j.victims = append(j.victims, v)
 }
 
-// doomed reports whether a process was stopped for ever.
+// doomed reports whether a process was stopped for good.
 func (j *journal) doomed(pid int) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.ContainsFunc(j.victims, func(v victim) bool { return v.pid == pid })
 }
 
-// answered counts a request that was.
 func (j *journal) answered(kind string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.requests[kind]++
 }
 
-// excused reports whether a request may have failed: somebody who held its
-// connection was killed before it failed, and it was open when he was stopped.
+// excused reports whether a request may have failed: the process that held its
+// connection was killed before the failure, and the connection was open when
+// the process was stopped.
 func (j *journal) excused(l loss) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.ContainsFunc(j.victims, func(v victim) bool {
-		return v.conns[l.local] && !v.when.Before(l.dialed) && !v.when.After(l.failed)
+		return v.conns[l.Local] && !v.when.Before(l.Dialed) && !v.when.After(l.Ended)
 	})
 }
 
-// lose counts a request that failed, or notes that it must not have.
+// lose counts a failed request, or notes that it must not have failed.
 func (j *journal) lose(l loss) {
 	allowed := j.excused(l)
 	j.mu.Lock()
@@ -161,7 +159,6 @@ func (j *journal) lose(l loss) {
 	}
 }
 
-// summary prints all that was done and seen.
 func (j *journal) summary(out io.Writer, seed uint64, leftOut []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

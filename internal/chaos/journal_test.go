@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 func TestOnlyTheKilledExcuseALoss(t *testing.T) {
@@ -14,12 +16,12 @@ func TestOnlyTheKilledExcuseALoss(t *testing.T) {
 		loss loss
 		want bool
 	}{
-		"held by the killed":            {loss{local: local, dialed: at(5), failed: at(11)}, true},
-		"held by somebody else":         {loss{local: "127.0.0.1:5001", dialed: at(5), failed: at(11)}, false},
-		"failed before the kill":        {loss{local: local, dialed: at(5), failed: at(9)}, false},
-		"the same port again, later":    {loss{local: local, dialed: at(12), failed: at(13)}, false},
-		"never connected":               {loss{dialed: at(5), failed: at(11)}, false},
-		"connected in the same instant": {loss{local: local, dialed: at(10), failed: at(10)}, true},
+		"held by the killed":            {loss{Sample: harness.Sample{Local: local, Dialed: at(5), Ended: at(11)}}, true},
+		"held by somebody else":         {loss{Sample: harness.Sample{Local: "127.0.0.1:5001", Dialed: at(5), Ended: at(11)}}, false},
+		"failed before the kill":        {loss{Sample: harness.Sample{Local: local, Dialed: at(5), Ended: at(9)}}, false},
+		"the same port again, later":    {loss{Sample: harness.Sample{Local: local, Dialed: at(12), Ended: at(13)}}, false},
+		"never connected":               {loss{Sample: harness.Sample{Dialed: at(5), Ended: at(11)}}, false},
+		"connected in the same instant": {loss{Sample: harness.Sample{Local: local, Dialed: at(10), Ended: at(10)}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := newJournal(func() {})
@@ -34,7 +36,7 @@ func TestOnlyTheKilledExcuseALoss(t *testing.T) {
 func TestALossEndsTheRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	j := newJournal(cancel)
-	j.lose(loss{kind: "each", err: errors.New("reset")})
+	j.lose(loss{kind: "each", Sample: harness.Sample{Err: errors.New("reset")}})
 	if !j.failed() || ctx.Err() == nil {
 		t.Error("the run goes on")
 	}

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// webPool is the pool that serves the clients.
 const webPool = "web"
 
-// startWorkers is the configured number of web workers.
 const startWorkers = 3
 
 // lostAfter is when a stopped worker is replaced. A machine under load stops
@@ -129,7 +129,7 @@ func (k *keeper) absent(ctx context.Context) bool {
 		if absent || !killed {
 			return absent
 		}
-		if pause(ctx, time.Millisecond) != nil {
+		if harness.Pause(ctx, time.Millisecond) != nil {
 			return false
 		}
 	}

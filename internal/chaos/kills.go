@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
-	"github.com/norestart/norestart/internal/tagged"
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // shellWorker is the slot of the admin port.
@@ -27,7 +27,7 @@ type target struct {
 
 // targets are the processes of the web pool: all, or those that serve.
 func (c *chaos) targets(ctx context.Context, serving bool) ([]target, error) {
-	workers, err := c.client.Workers(ctx)
+	workers, err := control.Get(ctx, c.client, control.WorkersQuery{})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errGone, err)
 	}
@@ -60,7 +60,7 @@ func (c *chaos) pick(ctx context.Context, serving bool) (target, error) {
 		return target{}, errGone
 	}
 	t := all[c.random.IntN(len(all))]
-	if !tagged.Has(t.pid, c.mark()) {
+	if !harness.Has(t.pid, c.mark()) {
 		return target{}, errGone
 	}
 	return t, nil
@@ -125,7 +125,7 @@ func (c *chaos) pauseWorker(ctx context.Context) error {
 	if err := unix.Kill(t.pid, unix.SIGSTOP); err != nil {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
-	err = pause(ctx, d)
+	err = harness.Pause(ctx, d)
 	if contErr := unix.Kill(t.pid, unix.SIGCONT); contErr != nil {
 		return fmt.Errorf("%w: %w", errGone, contErr)
 	}
@@ -133,11 +133,11 @@ func (c *chaos) pauseWorker(ctx context.Context) error {
 }
 
 func (c *chaos) killShell(ctx context.Context) error {
-	w, err := c.client.Worker(ctx, shellWorker)
+	w, err := control.Get(ctx, c.client, control.WorkerQuery{ID: shellWorker})
 	if err != nil || w.PID == 0 || !c.watch.bears(shellWorker) {
 		return ctx.Err() // there is no primary or no shell just now
 	}
-	if !tagged.Has(w.PID, c.mark()) {
+	if !harness.Has(w.PID, c.mark()) {
 		return errGone
 	}
 	c.stir(showsIn)
@@ -164,11 +164,11 @@ func (c *chaos) killPrimary(ctx context.Context) error {
 		return nil
 	}
 	for c.primary.pid() == 0 {
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := harness.Pause(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}
 	}
-	if err := pause(ctx, time.Duration(c.between(0, 150))*time.Millisecond); err != nil {
+	if err := harness.Pause(ctx, time.Duration(c.between(0, 150))*time.Millisecond); err != nil {
 		return err
 	}
 	c.killThePrimary("")
@@ -184,8 +184,8 @@ func (c *chaos) killThePrimary(kind string) {
 }
 
 func (c *chaos) killBoth(ctx context.Context) error {
-	w, err := c.client.Worker(ctx, shellWorker)
-	if err != nil || w.PID == 0 || !tagged.Has(w.PID, c.mark()) || !c.watch.bears(shellWorker) {
+	w, err := control.Get(ctx, c.client, control.WorkerQuery{ID: shellWorker})
+	if err != nil || w.PID == 0 || !harness.Has(w.PID, c.mark()) || !c.watch.bears(shellWorker) {
 		return ctx.Err()
 	}
 	c.killThePrimary("kill-both")

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // options say what a run is.
@@ -42,7 +44,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	fs.DurationVar(&o.length, "for", 5*time.Minute, "how long things are done to the cluster")
 	fs.Uint64Var(&o.seed, "seed", rand.Uint64(), "repeats the order of the actions")
-	fs.StringVar(&o.program, "program", module+"/examples/hello", "package of the program, which has the flags of examples/hello")
+	fs.StringVar(&o.program, "program", harness.Module+"/examples/hello", "package of the program, which has the flags of examples/hello")
 	fs.IntVar(&o.rate, "rate", 120, "requests per second of each kind of client")
 	fs.BoolVar(&o.race, "race", false, "build the programs with the race detector")
 	fs.StringVar(&o.drain, "drain", "", "written into the file drain for internal/chaos/lossy: exit or shutdown")

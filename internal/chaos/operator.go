@@ -30,14 +30,12 @@ type operator struct {
 	overlap int // counts commands that ran beside another
 }
 
-// busy reports whether there is room for one more command.
 func (o *operator) busy() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.running >= mostCommands
 }
 
-// wait waits until every command has ended.
 func (o *operator) wait() { o.wg.Wait() }
 
 // give gives a command and looks what comes of it, without waiting.
@@ -83,8 +81,7 @@ func (o *operator) scaling(words []string) (done func()) {
 	if err != nil {
 		return func() {}
 	}
-	o.watch.scaling(to, 1)
-	return func() { o.watch.scaling(to, -1) }
+	return o.watch.scale(to)
 }
 
 func (o *operator) line(ssh bool, words []string) string {
@@ -94,12 +91,10 @@ func (o *operator) line(ssh bool, words []string) string {
 	return "ctl " + strings.Join(words, " ")
 }
 
-// ctl gives a command and waits.
 func (o *operator) ctl(ctx context.Context, words ...string) (string, error) {
 	return o.run(ctx, false, words)
 }
 
-// run runs a command to its end.
 func (o *operator) run(ctx context.Context, ssh bool, words []string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()

@@ -6,17 +6,16 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
-	"github.com/norestart/norestart/internal/inherit"
+	"github.com/norestart/norestart/internal/harness"
 	"github.com/norestart/norestart/internal/ipc"
-	"github.com/norestart/norestart/internal/tagged"
 )
 
 // diskSize is that of the disk with the state and the program: room for the
@@ -52,9 +51,7 @@ func newPlace(ctx context.Context, o options) (*place, error) {
 		return nil, err
 	}
 	p := &place{root: root}
-	p.client = &ipc.Client{Dial: func(ctx context.Context) (*net.UnixConn, error) {
-		return inherit.DialUnix(ctx, filepath.Join(p.state(), ipc.CtlSocket))
-	}}
+	p.client = harness.Control(p.state())
 	if err := p.furnish(ctx, o); err != nil {
 		return nil, errors.Join(err, p.remove())
 	}
@@ -79,19 +76,11 @@ func (p *place) furnish(ctx context.Context, o options) (err error) {
 	if err := p.build(ctx, o); err != nil {
 		return err
 	}
-	if err := p.call(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", p.key()); err != nil {
+	if err := harness.Keygen(ctx, p.key()); err != nil {
 		return err
 	}
-	return p.call(ctx, p.norestart, "user", "add", "admin", "--role", "admin", "--no-password", "--key", p.key()+".pub", "--dir", p.state())
-}
-
-// call runs a program that has to do its work.
-func (p *place) call(ctx context.Context, words ...string) error {
-	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, out)
-	}
-	return nil
+	_, err = harness.Output(ctx, p.norestart, "user", "add", "admin", "--role", "admin", "--no-password", "--key", p.key()+".pub", "--dir", p.state())
+	return err
 }
 
 // environ marks every process of the cluster, so that one that is left is
@@ -102,60 +91,23 @@ func (p *place) environ() []string {
 
 func (p *place) mark() string { return "CHAOS_PLACE=" + p.root }
 
-const sshConfig = `Host cluster
-	HostName %s
-	Port %s
-	User admin
-	IdentityFile %s
-	IdentitiesOnly yes
-	BatchMode yes
-	StrictHostKeyChecking yes
-	HostKeyAlias cluster
-	UserKnownHostsFile %s
-	GlobalKnownHostsFile /dev/null
-	ControlPath none
-	ConnectTimeout 30
-	LogLevel ERROR
-`
-
-// settle notes where the cluster listens.
 func (p *place) settle(s control.Status) error {
 	for _, pool := range s.Pools {
 		if pool.Name == webPool && len(pool.Listen) == 1 {
 			p.web = strings.TrimPrefix(pool.Listen[0], "tcp://")
 		}
 	}
-	host, port, err := net.SplitHostPort(s.Admin)
-	if err != nil || p.web == "" {
+	if p.web == "" {
 		return fmt.Errorf("the cluster tells no addresses: %+v", s)
 	}
 	p.admin = s.Admin
-	key, err := os.ReadFile(filepath.Join(p.state(), "host_key.pub"))
-	if err != nil {
-		return err
-	}
-	known := filepath.Join(p.root, "known_hosts")
-	if err := os.WriteFile(known, []byte("cluster "+string(key)), 0o600); err != nil {
-		return err
-	}
-	return os.WriteFile(p.sshConfig(), fmt.Appendf(nil, sshConfig, host, port, p.key(), known), 0o600)
+	return harness.WriteSSHConfig(p.sshConfig(), s.Admin, filepath.Join(p.state(), "host_key.pub"), p.key())
 }
 
 // remove kills what is left of the cluster, and removes everything.
 func (p *place) remove() error {
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		left, err := tagged.All(p.mark())
-		if err != nil || len(left) == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("still there: %v", left)
-		}
-		for _, process := range left {
-			tagged.Kill(process.PID, p.mark())
-		}
-		time.Sleep(50 * time.Millisecond)
+	if left, err := harness.Clear(p.mark()); err != nil {
+		return fmt.Errorf("still there: %v: %w", left, err)
 	}
 	var err error
 	if p.clock != nil {
@@ -174,10 +126,9 @@ var known = []string{
 	"tls.key", "tls.crt", "users.toml", "users.toml.lock", "audit.jsonl", "initial-password", "shell",
 }
 
-// left tells what a cluster that was stopped has left behind.
 func (p *place) left() []string {
 	var found []string
-	left, err := tagged.All(p.mark())
+	left, err := harness.Tagged(p.mark())
 	if err != nil {
 		found = append(found, err.Error())
 	}
@@ -193,7 +144,6 @@ func (p *place) left() []string {
 	return append(found, p.strangers()...)
 }
 
-// strangers are files that nobody knows.
 func (p *place) strangers() []string {
 	entries, err := os.ReadDir(p.state())
 	if err != nil {
@@ -201,23 +151,13 @@ func (p *place) strangers() []string {
 	}
 	var found []string
 	for _, e := range entries {
-		if !knows(e.Name()) {
+		if !slices.Contains(known, e.Name()) {
 			found = append(found, "file "+e.Name())
 		}
 	}
 	return found
 }
 
-func knows(name string) bool {
-	for _, k := range known {
-		if k == name {
-			return true
-		}
-	}
-	return false
-}
-
-// consoleEnd is the last that the primaries said.
 func (p *place) consoleEnd() string {
 	text, err := os.ReadFile(p.console())
 	if err != nil {

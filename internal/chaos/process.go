@@ -7,22 +7,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
-func procPath(pid int, name string) string {
-	return filepath.Join("/proc", strconv.Itoa(pid), name)
-}
-
-// errGone is a process that ended before something could be done to it.
 var errGone = errors.New("the process has gone")
 
 // freeze stops a process and returns when none of its threads runs any more:
@@ -43,20 +38,16 @@ func freeze(pid int) error {
 
 // stopped reports whether every thread is (proc_pid_stat(5), state T).
 func stopped(pid int) (bool, error) {
-	tasks, err := os.ReadDir(procPath(pid, "task"))
+	tasks, err := os.ReadDir(harness.ProcPath(pid, "task"))
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errGone, err)
 	}
 	for _, t := range tasks {
-		stat, err := os.ReadFile(procPath(pid, "task/"+t.Name()+"/stat"))
+		state, err := harness.State(pid, "task/"+t.Name()+"/stat")
 		if err != nil {
 			return false, nil // a thread that has just ended
 		}
-		i := bytes.LastIndexByte(stat, ')')
-		if i < 0 || len(stat) < i+3 {
-			return false, fmt.Errorf("stat of %d: %q", pid, stat)
-		}
-		switch stat[i+2] {
+		switch state {
 		case 'T', 't':
 		case 'Z', 'X':
 			return false, errGone
@@ -70,7 +61,7 @@ func stopped(pid int) (bool, error) {
 // connections are the TCP connections that a process holds, by the address of
 // the other side.
 func connections(pid int) (map[string]bool, error) {
-	table, err := os.ReadFile(procPath(pid, "net/tcp"))
+	table, err := os.ReadFile(harness.ProcPath(pid, "net/tcp"))
 	if err != nil {
 		return nil, err
 	}
@@ -78,19 +69,12 @@ func connections(pid int) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(procPath(pid, "fd"))
+	open, err := harness.Descriptors(pid)
 	if err != nil {
 		return nil, err
 	}
 	held := make(map[string]bool)
-	for _, e := range entries {
-		to, err := os.Readlink(procPath(pid, "fd/"+e.Name()))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was closed: the process runs
-		}
-		if err != nil {
-			return nil, err
-		}
+	for _, to := range open {
 		inode, ok := strings.CutPrefix(to, "socket:[")
 		if remote := remotes[strings.TrimSuffix(inode, "]")]; ok && remote != "" {
 			held[remote] = true
@@ -138,19 +122,11 @@ func parseAddress(text string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom4(addr), uint16(n)), nil
 }
 
-// usage is what a process holds: descriptors and bytes of memory.
 func usage(pid int) (files, memory int, err error) {
-	entries, err := os.ReadDir(procPath(pid, "fd"))
+	open, err := harness.Descriptors(pid)
 	if err != nil {
 		return 0, 0, err
 	}
-	statm, err := os.ReadFile(procPath(pid, "statm"))
-	if err != nil {
-		return 0, 0, err
-	}
-	var size, resident int
-	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
-		return 0, 0, err
-	}
-	return len(entries), resident * os.Getpagesize(), nil
+	m, err := harness.MemoryOf(pid)
+	return len(open), m.RSS, err
 }

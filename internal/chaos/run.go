@@ -7,9 +7,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"time"
+
+	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// chaos is one run.
 type chaos struct {
 	options
 	*place
@@ -19,7 +21,7 @@ type chaos struct {
 	watch   *watcher
 	orders  *operator
 	access  *accessLog
-	clients *crowd
+	clients []*harness.Running
 }
 
 // errWrong is a run that has found something; the summary says what.
@@ -77,13 +79,13 @@ func (c *chaos) begin(ctx context.Context) (err error) {
 		return err
 	}
 	c.watch.begin(c.primary)
-	c.clients = newCrowd(c.web, c.rate, c.journal, c.access.of)
+	c.clients = startClients(c.web, c.rate, c.journal, c.access.of)
 	return nil
 }
 
 // meet learns the addresses: from now on they may not change.
 func (c *chaos) meet(ctx context.Context) error {
-	s, err := c.client.Status(ctx)
+	s, err := control.Get(ctx, c.client, control.StatusQuery{})
 	if err != nil {
 		return err
 	}
@@ -92,8 +94,8 @@ func (c *chaos) meet(ctx context.Context) error {
 
 // end stops what begin has started, and looks what is left.
 func (c *chaos) end(ctx context.Context) error {
-	if c.clients != nil {
-		c.clients.stop()
+	for _, clients := range c.clients {
+		clients.Stop()
 	}
 	if c.watch != nil {
 		c.watch.end()
@@ -108,9 +110,8 @@ func (c *chaos) end(ctx context.Context) error {
 	return err
 }
 
-// stop ends the cluster as an operator does; nothing of it may be left.
 func (c *chaos) stop(ctx context.Context) error {
-	if ctx.Err() != nil { // something is wrong: whoever looks for it has the summary
+	if ctx.Err() != nil { // a fault was found: the summary shows it
 		return nil
 	}
 	c.watch.lookBack(ctx)
@@ -134,7 +135,7 @@ func (c *chaos) stop(ctx context.Context) error {
 // that has other things to do: a lost worker, back-off and drains included.
 const patience = 90 * time.Second
 
-// calm waits until the cluster is well and nobody works on it.
+// calm waits until the cluster is well and at rest.
 func (c *chaos) calm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -148,13 +149,11 @@ func (c *chaos) calm(ctx context.Context) error {
 			}
 			why = "what was done does not show yet"
 		}
-		select {
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if err := harness.Pause(ctx, 100*time.Millisecond); err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
 				c.wrong("not well within %v: %s", patience, why)
 			}
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+			return err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,14 +12,14 @@ import (
 	"github.com/norestart/norestart/control"
 )
 
-// Bounds of the primary. A descriptor is a socket, a pipe, a pidfd and a
-// conversation of a worker, and some for what retires and for who asks.
+// Bounds of the primary. A descriptor is a socket, a pipe, a pidfd or a
+// conversation of a worker; there are some more for retiring processes and for
+// callers.
 const (
 	mostFiles  = 64 + 12*mostWorkers
 	mostMemory = 96 << 20
 )
 
-// watcher asks the cluster all along how it is.
 type watcher struct {
 	*place
 	*journal
@@ -27,16 +28,21 @@ type watcher struct {
 
 	// Of its goroutine alone, and read when that has ended.
 	before        snapshot
-	incarnations  map[uint64]string    // who had it
+	incarnations  map[uint64]string    // the slot of each
 	generations   map[string]time.Time // since when
 	files, memory int                  // the most that the primary had
 
 	mu     sync.Mutex // a leaf
-	scales map[int]int
+	scales []*scaling
 	hits   map[string][]time.Time
 }
 
-// snapshot is what was seen at a time.
+// scaling is a command that changes how many slots there are.
+type scaling struct {
+	to    int
+	ended time.Time // zero while it runs
+}
+
 type snapshot struct {
 	at      time.Time // when it was asked for
 	primary control.Primary
@@ -47,11 +53,10 @@ type snapshot struct {
 func newWatcher(p *place, j *journal) *watcher {
 	return &watcher{
 		place: p, journal: j, incarnations: make(map[uint64]string), generations: make(map[string]time.Time),
-		scales: make(map[int]int), hits: make(map[string][]time.Time),
+		hits: make(map[string][]time.Time),
 	}
 }
 
-// begin watches until end.
 func (w *watcher) begin(k *keeper) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
@@ -95,22 +100,22 @@ func (w *watcher) look(ctx context.Context, k *keeper, n int) {
 
 func (w *watcher) ask(ctx context.Context, n int) error {
 	now := snapshot{at: time.Now(), workers: make(map[string]control.WorkerInfo)}
-	s, err := w.client.Status(ctx)
+	s, err := control.Get(ctx, w.client, control.StatusQuery{})
 	if err != nil {
 		return err
 	}
-	workers, err := w.client.Workers(ctx)
+	workers, err := control.Get(ctx, w.client, control.WorkersQuery{})
 	if err != nil {
 		return err
 	}
 	if s.Primary != nil {
 		now.primary = *s.Primary
 	}
-	now.floor = w.floor(s)
 	for _, one := range workers {
 		now.workers[one.ID] = one
 		w.meet(one)
 	}
+	now.floor = w.floor(s, w.before.at)
 	w.compare(now)
 	w.before = now
 	if n%5 > 0 {
@@ -119,8 +124,9 @@ func (w *watcher) ask(ctx context.Context, n int) error {
 	return w.count(ctx)
 }
 
-// floor is how many slots of the web pool nobody scales away at present.
-func (w *watcher) floor(s control.Status) int {
+// floor is the number of slots of the web pool that no command has scaled away
+// since then. A command may begin and end between two questions of a look.
+func (w *watcher) floor(s control.Status, since time.Time) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	floor := mostWorkers
@@ -129,22 +135,26 @@ func (w *watcher) floor(s control.Status) int {
 			floor = p.Target
 		}
 	}
-	for to, n := range w.scales {
-		if n > 0 {
-			floor = min(floor, to)
-		}
+	w.scales = slices.DeleteFunc(w.scales, func(c *scaling) bool { return !c.ended.IsZero() && c.ended.Before(since) })
+	for _, c := range w.scales {
+		floor = min(floor, c.to)
 	}
 	return floor
 }
 
-// scaling notes a wish while it is being fulfilled.
-func (w *watcher) scaling(to, more int) {
+// scale notes a command that scales, until the returned function is called.
+func (w *watcher) scale(to int) (done func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.scales[to] += more
+	c := &scaling{to: to}
+	w.scales = append(w.scales, c)
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		c.ended = time.Now()
+	}
 }
 
-// meet holds the incarnations against those that were seen before.
 func (w *watcher) meet(one control.WorkerInfo) {
 	all := append([]control.Process{{PID: one.PID, Incarnation: one.Incarnation}}, one.Outgoing...)
 	if one.Successor != nil {
@@ -162,8 +172,8 @@ func (w *watcher) meet(one control.WorkerInfo) {
 	}
 }
 
-// compare finds slots that were ready and are not, though nobody did anything
-// to them. What a new primary has not heard yet is none of it.
+// compare finds slots that were ready and are not without a cause. It leaves
+// out what a new primary has not heard yet.
 func (w *watcher) compare(now snapshot) {
 	then := w.before
 	if then.primary.PID != now.primary.PID || !then.primary.Since.Equal(now.primary.Since) {
@@ -179,9 +189,8 @@ func (w *watcher) compare(now snapshot) {
 	}
 }
 
-// count holds the numbers of generations against those that were seen before.
 func (w *watcher) count(ctx context.Context) error {
-	all, err := w.client.Generations(ctx)
+	all, err := control.Get(ctx, w.client, control.GenerationsQuery{})
 	if err != nil {
 		return err
 	}
@@ -195,7 +204,6 @@ func (w *watcher) count(ctx context.Context) error {
 	return nil
 }
 
-// weigh holds the primary against its bounds.
 func (w *watcher) weigh(pid int) {
 	files, memory, err := usage(pid)
 	if err != nil {
@@ -212,7 +220,7 @@ func (w *watcher) weigh(pid int) {
 
 // ill tells why the cluster is not well or not at rest; nothing, if it is.
 func (w *watcher) ill(ctx context.Context) string {
-	s, err := w.client.Status(ctx)
+	s, err := control.Get(ctx, w.client, control.StatusQuery{})
 	if err != nil {
 		return err.Error()
 	}
@@ -228,7 +236,6 @@ func (w *watcher) ill(ctx context.Context) string {
 	return strings.Join(why, "; ")
 }
 
-// hit notes that something was done to a slot.
 func (w *watcher) hit(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -261,7 +268,7 @@ func (w *watcher) lookBack(ctx context.Context) {
 	bad := func(line string) bool {
 		return strings.Contains(line, "WARNING: DATA RACE") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:")
 	}
-	err := w.client.Log(ctx, control.LogQuery{Lines: 10_000}, func(l control.LogLine) error {
+	err := control.Watch(ctx, w.client, control.LogQuery{Lines: 10_000}, func(l control.LogLine) error {
 		if bad(l.Text) {
 			w.wrong("%s says %q", l.Worker, l.Text)
 		}

@@ -20,19 +20,47 @@ type Dirs struct {
 const (
 	stateMode = 0o700
 	runMode   = 0o711
-	// passMode lets the users of pools pass on their way to the run directory
-	// of their cluster, and see no names.
+	// passMode lets the users of pools reach the run directory of their cluster,
+	// but not list it.
 	passMode = 0o711
 )
 
 // For returns the directories in which the cluster called name starts, and
-// makes those that are missing. If dir is not empty, it is both.
+// makes missing ones. If dir is not empty, it is both.
 func For(name, dir string) (Dirs, error) { return system().prepare(name, dir) }
 
 // Find returns the directories of a cluster that has been started or prepared
 // before: dir if it is not empty, else the one called name, else the only one
 // there is. It makes none.
 func Find(name, dir string) (Dirs, error) { return system().find(name, dir) }
+
+// Of returns the directories that [For] would prepare, whether they are there or
+// not.
+func Of(name, dir string) (Dirs, error) {
+	if dir == "" {
+		return system().of(name)
+	}
+	dir, err := filepath.Abs(dir)
+	return Dirs{Run: dir, State: dir}, err
+}
+
+// All returns the directories of the clusters of this user that have a name. It
+// makes none.
+func All() ([]Dirs, error) { return system().all() }
+
+func (p places) all() ([]Dirs, error) {
+	names, err := p.names()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Dirs, len(names))
+	for i, name := range names {
+		if all[i], err = p.of(name); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
 
 func (p places) prepare(name, dir string) (Dirs, error) {
 	if dir != "" {
@@ -68,33 +96,40 @@ func prepareOwn(dir string) (Dirs, error) {
 	return Dirs{Run: dir, State: dir}, nil
 }
 
-// makePlace makes the directory that holds those of all clusters, whatever the
-// umask is. One that is there is somebody's choice.
+// makePlace makes the parent directory of all clusters, independent of the umask.
+// It leaves an existing one as it is.
 func makePlace(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	err := os.Mkdir(dir, 0o700)
+	err := Make(dir, passMode)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
+	return err
+}
+
+// Make makes one directory with this mode, independent of the umask, and
+// changes no other directory that takes its place meanwhile.
+func Make(dir string, mode fs.FileMode) error {
+	above, err := os.OpenRoot(filepath.Dir(dir))
 	if err != nil {
 		return err
 	}
-	return os.Chmod(dir, passMode)
+	defer above.Close()
+	if err := above.Mkdir(filepath.Base(dir), 0o700); err != nil {
+		return err
+	}
+	return above.Chmod(filepath.Base(dir), mode)
 }
 
-// prepare makes dir with this mode, whatever the umask is, or checks that the
-// existing one gives no more.
+// prepare makes dir with this mode, independent of the umask, or checks that an
+// existing one gives no more permissions.
 func prepare(dir string, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	err := os.Mkdir(dir, 0o700)
-	if err == nil {
-		return os.Chmod(dir, mode)
-	}
-	if !errors.Is(err, fs.ErrExist) {
+	if err := Make(dir, mode); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	info, err := os.Stat(dir)
@@ -150,7 +185,7 @@ func findOwn(dir string) (Dirs, error) {
 	return Dirs{Run: dir, State: dir}, nil
 }
 
-// only is the name of the only cluster there is.
+// only returns the name of the only cluster.
 func (p places) only() (string, error) {
 	names, err := p.names()
 	switch {
@@ -164,7 +199,6 @@ func (p places) only() (string, error) {
 	return names[0], nil
 }
 
-// names lists the clusters that have a state directory, sorted.
 func (p places) names() ([]string, error) {
 	if p.state == "" {
 		_, err := p.of("")
@@ -184,7 +218,7 @@ func (p places) names() ([]string, error) {
 	return names, nil
 }
 
-// known ends the error about a name that is none of the clusters'.
+// known is the end of the error about an unknown name: the names of the clusters.
 func (p places) known() string {
 	names, err := p.names()
 	if err != nil || len(names) == 0 {

@@ -148,6 +148,9 @@ func TestFind(t *testing.T) {
 	if _, err := p.prepare("blog", ""); err != nil {
 		t.Fatal(err)
 	}
+	if got, err := p.all(); err != nil || len(got) != 2 || got[1] != shop {
+		t.Errorf("all: %v, %v", got, err)
+	}
 	if _, err := p.find("", ""); err == nil || !strings.Contains(err.Error(), "--name: blog, shop") {
 		t.Errorf("two: %v", err)
 	}
@@ -159,5 +162,74 @@ func TestFind(t *testing.T) {
 	}
 	if got, err := p.find("", shop.State); err != nil || got != (Dirs{Run: shop.State, State: shop.State}) {
 		t.Errorf("by directory: %v, %v", got, err)
+	}
+}
+
+// Whoever may change a name on the way to a directory leads root elsewhere.
+func TestOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("run as root to give directories away")
+	}
+	top := t.TempDir()
+	if err := os.Chmod(top, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const bob = 4711
+	for _, dir := range []string{"root/own", "root/bobs", "bob/own", "bob/roots", "open/own", "sticky/own"} {
+		if err := os.MkdirAll(filepath.Join(top, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir, mode := range map[string]os.FileMode{"open": 0o777, "sticky": 0o777 | os.ModeSticky} {
+		if err := os.Chmod(filepath.Join(top, dir), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../root/own", filepath.Join(top, "bob/link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"root/bobs", "bob", "bob/own", "bob/link"} {
+		if err := os.Lchown(filepath.Join(top, name), bob, bob); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		dir string
+		uid int // -1: refused
+	}{
+		{"root/own", 0}, {"root/bobs", bob}, {"bob/own", bob}, {"bob/roots", -1}, {"bob/link", -1}, {"open/own", -1}, {"sticky/own", 0},
+	} {
+		uid, _, err := Owner(filepath.Join(top, tt.dir))
+		if (err != nil) != (tt.uid < 0) || err == nil && uid != tt.uid {
+			t.Errorf("%s: uid %d, %v; want %d", tt.dir, uid, err, tt.uid)
+		}
+		if err := CheckOwn(filepath.Join(top, tt.dir)); (err == nil) != (tt.uid == 0) {
+			t.Errorf("%s to run in: %v", tt.dir, err)
+		}
+	}
+}
+
+func TestDistrust(t *testing.T) {
+	for _, test := range []struct {
+		mode              os.FileMode
+		uid, gid, invoker uint32
+		want              string
+	}{
+		{0o644, 0, 0, 0, ""},
+		{0o664, 0, 0, 0, ""},
+		{0o664, 0, 50, 0, "group 50 may write"},
+		{0o646, 0, 0, 0, "anybody may write"},
+		{0o644, 7, 0, 0, "belongs to uid 7"},
+		{0o644, 7, 7, 7, ""},
+		{0o644, 8, 7, 7, "belongs to uid 8"},
+		{0o777 | os.ModeDir | os.ModeSticky, 0, 0, 0, ""},
+		{0o777 | os.ModeDir, 0, 0, 0, "anybody may write"},
+		{0o666 | os.ModeSticky, 0, 0, 0, "anybody may write"},
+		{0o755 | os.ModeDir | os.ModeSticky, 9, 0, 0, "belongs to uid 9"},
+	} {
+		err := distrust("/x", test.mode, test.uid, test.gid, test.invoker)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: %v", test, err)
+		}
 	}
 }

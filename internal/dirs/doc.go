@@ -1,6 +1,6 @@
-// Package dirs says where a cluster keeps its files: sockets in
-// the run directory, keys, users and everything that lasts in the state
-// directory.
+// Package dirs says where a cluster keeps its files: sockets in the run directory
+// (internal/ipc has their names), keys, users and everything that lasts in the
+// state directory.
 //
 // Invariant: a state directory that this package gives out for a cluster to
 // start in has no permissions for group or others. A run directory has at most

@@ -10,12 +10,11 @@ import (
 // product is the directory that holds those of all clusters.
 const product = "norestart"
 
-// places are the directories that hold those of all clusters of a user. One
-// that the environment does not name is empty: an error only for who names no
-// directory by hand.
+// places are the parent directories of all clusters of a user. One that the
+// environment does not name is empty, which is an error only when no directory
+// was given.
 type places struct{ run, state string }
 
-// system tells the places of the user of this process.
 func system() places { return placesOf(os.Geteuid(), os.Getenv) }
 
 func placesOf(euid int, getenv func(string) string) places {
@@ -36,7 +35,7 @@ func placesOf(euid int, getenv func(string) string) places {
 	return p
 }
 
-// of names the directories of one cluster.
+// of returns the directories of one cluster.
 func (p places) of(name string) (Dirs, error) {
 	switch {
 	case p.run == "":
@@ -47,8 +46,8 @@ func (p places) of(name string) (Dirs, error) {
 	return Dirs{Run: filepath.Join(p.run, name), State: filepath.Join(p.state, name)}, nil
 }
 
-// CheckName reports why name may not be the name of a cluster, which is the
-// name of its directories, too.
+// CheckName reports why name cannot be the name of a cluster, which is also the
+// name of its directories.
 func CheckName(name string) error {
 	ok := name != "" && len(name) <= 63
 	for i, r := range name {

@@ -18,7 +18,11 @@ func OpenAppend(path string) (*os.File, error) {
 	const flags = os.O_WRONLY | os.O_APPEND | syscall.O_NOFOLLOW | nonblock
 	f, err := os.OpenFile(path, flags|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
-		if err := giveTo(f, filepath.Dir(path)); err != nil {
+		dir, err := os.Stat(filepath.Dir(path))
+		if err == nil {
+			err = giveTo(f, dir)
+		}
+		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		return f, nil

@@ -21,8 +21,10 @@ func checkOwner(path string, info fs.FileInfo) error {
 	if stat.Uid == 0 || int(stat.Uid) == euid {
 		return nil
 	}
-	if dir, err := ownerOf(filepath.Dir(path)); euid == 0 && err == nil && dir.Uid == stat.Uid {
-		return nil
+	if dir, err := os.Stat(filepath.Dir(path)); euid == 0 && err == nil {
+		if above, ok := dir.Sys().(*syscall.Stat_t); ok && above.Uid == stat.Uid {
+			return nil
+		}
 	}
 	return &fileError{
 		kind: ErrOwner,
@@ -30,7 +32,7 @@ func checkOwner(path string, info fs.FileInfo) error {
 	}
 }
 
-// Owner is the uid to whom an open file belongs; -1: unknown.
+// Owner returns the uid of the owner of an open file; -1: unknown.
 func Owner(f *os.File) int {
 	info, err := f.Stat()
 	if err != nil {
@@ -42,27 +44,15 @@ func Owner(f *os.File) int {
 	return -1
 }
 
-// giveTo gives f to the owner of the file at path. Only root can, and only root
+// giveTo gives f the owner of the file in info. Only root can, and only root
 // needs to.
-func giveTo(f *os.File, path string) error {
+func giveTo(f *os.File, info fs.FileInfo) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	owner, err := ownerOf(path)
-	if err != nil {
-		return err
-	}
-	return f.Chown(int(owner.Uid), int(owner.Gid))
-}
-
-func ownerOf(path string) (*syscall.Stat_t, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return nil, fmt.Errorf("%s: owner unknown", path)
+		return fmt.Errorf("%s: owner unknown", info.Name())
 	}
-	return stat, nil
+	return f.Chown(int(stat.Uid), int(stat.Gid))
 }

@@ -10,17 +10,16 @@ import (
 // MaxSecret is the size in bytes above which [ReadSecret] refuses a file.
 const MaxSecret = 1 << 20
 
-// Errors of a file that may not be used as a secret, to be matched with
-// errors.Is.
+// Errors of a file that may not be used as a secret, for errors.Is.
 var (
 	ErrMode  = errors.New("others may read it")
 	ErrOwner = errors.New("wrong owner")
 )
 
-// CheckSecret reports why the file at path may not be used as a secret: any
-// permission of group or others, an owner who is neither this process's user
-// nor root, or no regular file. Root also accepts the owner of the directory,
-// so that its tools work in the directory of another user.
+// CheckSecret reports why the file at path may not be used as a secret: it
+// gives a permission to group or others, its owner is neither this process's
+// user nor root, or it is no regular file. Root also accepts the owner of the
+// directory, so that its tools work in the directory of another user.
 func CheckSecret(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -29,15 +28,17 @@ func CheckSecret(path string) error {
 	return checkInfo(path, info)
 }
 
-// ReadSecret reads the file at path under the rules of [CheckSecret], which are
-// applied to the opened file and so cannot be outrun. The information is that
-// of the file as it was opened.
+// ReadSecret reads the file at path under the rules of [CheckSecret]. It checks
+// the opened file, so the file cannot be exchanged in between, and returns the
+// information of that file.
 func ReadSecret(path string) (data []byte, info fs.FileInfo, err error) {
 	return ReadSecretFrom(Disk{}, path)
 }
 
-func tooLarge(path string) error {
-	return fmt.Errorf("%s: larger than %d bytes", path, MaxSecret)
+// ReadLargeSecret is [ReadSecret] with another limit than [MaxSecret].
+func ReadLargeSecret(path string, limit int64) ([]byte, error) {
+	data, _, err := readFrom(Disk{}, path, limit, checkInfo)
+	return data, err
 }
 
 func checkRegular(path string, info fs.FileInfo) error {

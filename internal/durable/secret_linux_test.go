@@ -213,6 +213,24 @@ func TestLockErrors(t *testing.T) {
 	}
 }
 
+// The name of a lock may be made by somebody else: what it leads to is neither
+// made nor opened.
+func TestLockFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	real, fifo := filepath.Join(dir, "real"), filepath.Join(dir, "fifo")
+	if err := errors.Join(
+		os.WriteFile(real, nil, 0o600), syscall.Mkfifo(fifo, 0o600), os.Symlink("real", filepath.Join(dir, "inside")),
+		os.Symlink(filepath.Join(t.TempDir(), "new"), filepath.Join(dir, "outside")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"inside", "outside", "fifo"} {
+		if _, err := durable.Acquire(t.Context(), filepath.Join(dir, name)); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {

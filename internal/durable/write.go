@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// WriteFile puts data at path with exactly this mode, whatever the umask is:
+// WriteFile puts data at path with exactly this mode, independent of the umask:
 // temporary file in the same directory, fsync, rename, fsync of the directory.
-// A symbolic link at path stays and its target is replaced.
+// When path is a symbolic link, its target is replaced and the link stays.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
 	path, err := target(path)
 	if err != nil {
@@ -19,12 +19,12 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	return install(path, data, mode, os.Rename)
 }
 
-// CreateFile is [WriteFile] for a file that must not exist yet: of any number
-// of processes that try, one succeeds and the others get an error that is
+// CreateFile is [WriteFile] for a file that must not exist yet. Of several
+// processes that try, one succeeds and the others get an error that is
 // [fs.ErrExist].
 func CreateFile(path string, data []byte, mode os.FileMode) error {
 	return install(path, data, mode, func(temp, path string) error {
-		// link(2) refuses to replace, rename(2) does not.
+		// link(2) does not replace a file, rename(2) does.
 		if err := os.Link(temp, path); err != nil {
 			return err
 		}
@@ -32,11 +32,11 @@ func CreateFile(path string, data []byte, mode os.FileMode) error {
 	})
 }
 
-// target is what path leads to when it is a symbolic link, else path.
+// target returns the target of path if it is a symbolic link, else path.
 func target(path string) (string, error) {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return path, nil // what else is wrong shows when it is written
+		return path, nil // another fault shows when the file is written
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -76,11 +76,11 @@ func writeTemp(path string, data []byte, mode os.FileMode) (string, error) {
 	return f.Name(), nil
 }
 
-// temporary is the pattern of the names of temporary files.
 func temporary(base string) string { return "." + base + ".tmp-*" }
 
-// Sweep removes the temporary files of earlier writers of path that were killed.
-// It is for who alone writes it: the file of one who is writing would go, too.
+// Sweep removes the temporary files of killed writers of path. Call it only in
+// the one process that writes path: it removes the file of a running writer,
+// too.
 func Sweep(path string) error {
 	dir, base := filepath.Split(path)
 	entries, err := os.ReadDir(filepath.Clean(dir + "."))
@@ -96,16 +96,20 @@ func Sweep(path string) error {
 	return errors.Join(errs...)
 }
 
-// heir is whose owner a new file at path gets.
-func heir(path string) string {
-	if _, err := os.Stat(path); err == nil {
-		return path
+// ownerFor returns the file whose owner a new file at path gets.
+func ownerFor(path string) (fs.FileInfo, error) {
+	if info, err := os.Lstat(path); err == nil {
+		return info, nil
 	}
-	return filepath.Dir(path)
+	return os.Stat(filepath.Dir(path))
 }
 
 func fill(f *os.File, path string, data []byte, mode os.FileMode) error {
-	if err := giveTo(f, heir(path)); err != nil {
+	owner, err := ownerFor(path)
+	if err != nil {
+		return err
+	}
+	if err := giveTo(f, owner); err != nil {
 		return err
 	}
 	if err := f.Chmod(mode); err != nil {
@@ -117,8 +121,8 @@ func fill(f *os.File, path string, data []byte, mode os.FileMode) error {
 	return f.Sync()
 }
 
-// syncDir makes a rename in dir last. Without it a crash may bring the old name
-// back (fsync(2), NOTES).
+// syncDir makes a rename in dir durable. Without it a crash may bring the old
+// name back (fsync(2), NOTES).
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -127,7 +131,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Remove removes the file at path, which may be gone already, for good.
+// Remove removes the file at path durably. A missing file is no error.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -135,7 +139,6 @@ func Remove(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// remove takes away a temporary file, which may be gone already.
 func remove(temp string) error {
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove temporary file: %w", err)
@@ -143,8 +146,8 @@ func remove(temp string) error {
 	return nil
 }
 
-// plain takes the name of a temporary file out of an error, for it says nothing
-// to whoever reads it.
+// plain removes the name of a temporary file from an error: it means nothing to
+// a reader.
 func plain(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err

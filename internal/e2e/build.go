@@ -1,21 +1,22 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"testing"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // binVariable tells Run where Main has put the programs.
 const binVariable = "NORESTART_E2E_BIN"
 
-// ctlScript is the program ctl of the scripts.
 const ctlScript = "#!/bin/sh\nexec norestart ctl --dir \"$DIR\" \"$@\"\n"
 
 // Main builds the programs, runs the tests and ends the process. The programs
@@ -47,7 +48,6 @@ func main(m *testing.M, packages []string) int {
 // scripts is how many scripts run at once: most of their time they wait.
 const scripts = 6
 
-// atOnce sets the default of -parallel.
 func atOnce(n int) error {
 	flag.Parse()
 	given := false
@@ -59,13 +59,11 @@ func atOnce(n int) error {
 }
 
 func build(bin string, packages []string) error {
-	args := []string{"build", "-o", bin + "/"}
 	if raceDetector() {
-		args = append(args, "-race")
+		packages = append([]string{"-race"}, packages...)
 	}
-	cmd := exec.Command("go", append(args, packages...)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %v: %w\n%s", packages, err, out)
+	if err := harness.Build(context.Background(), bin, packages...); err != nil {
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(bin, "ctl"), []byte(ctlScript), 0o700); err != nil {
 		return err
@@ -73,7 +71,6 @@ func build(bin string, packages []string) error {
 	return os.Setenv(binVariable, bin)
 }
 
-// raceDetector tells whether this test was built with -race.
 func raceDetector() bool {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

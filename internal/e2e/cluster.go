@@ -16,12 +16,13 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // raced is what a program built with -race says.
 var raced = regexp.MustCompile(`WARNING: DATA RACE`)
 
-// clusterStatus is what is of use here of status --json.
 type clusterStatus struct {
 	Admin   string
 	Primary struct{ PID int }
@@ -52,13 +53,20 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	s.publish(ts, c, st)
 }
 
-// launch starts the primary. What it is not told about its place is added.
+// launch starts the primary, with the flags for its place that args lack before
+// "--". A file says itself where to listen.
 func (s *script) launch(ts *testscript.TestScript, args []string) (*program, error) {
+	end := slices.Index(args, "--")
+	if end < 0 {
+		end = len(args)
+	}
+	own, rest := slices.Clone(args[:end]), args[end:]
 	for _, d := range [][2]string{{"--dir", ts.Getenv("DIR")}, {"--listen", "127.0.0.1:0"}, {"--admin", "127.0.0.1:0"}} {
-		if !slices.Contains(args, d[0]) {
-			args = append(args, d[0], d[1])
+		if !slices.Contains(own, d[0]) && (d[0] == "--dir" || !slices.Contains(own, "--config")) {
+			own = append(own, d[0], d[1])
 		}
 	}
+	args = append(own, rest...)
 	path, err := lookPath(ts, args[0])
 	if err != nil {
 		return nil, err
@@ -97,32 +105,27 @@ func (s *script) environ(ts *testscript.TestScript) []string {
 
 // awaitReady asks the cluster itself until it is ready or has ended.
 func (s *script) awaitReady(ts *testscript.TestScript, c *program, early bool) (clusterStatus, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	var st clusterStatus
-	err := poll(ctx, func() bool {
-		select {
-		case <-c.done:
+	err := harness.Poll(ctx, func() bool {
+		if c.Ended() {
 			return true
-		default:
 		}
 		if _, err := os.Stat(filepath.Join(ts.Getenv("DIR"), "ctl.sock")); err != nil {
 			return false
 		}
 		return s.ask(ctx, ts, &st, "status", "--json") == nil && (early || st.ready())
 	})
-	select {
-	case <-c.done:
-		return st, fmt.Errorf("%s has ended: %v", c.cmd.Path, c.cmd.ProcessState)
-	default:
+	if c.Ended() {
+		return st, fmt.Errorf("%s has ended: %v", c.Path, c.ProcessState)
 	}
 	if err != nil {
-		return st, fmt.Errorf("%s is not ready within %v: %+v", c.cmd.Path, patience, st)
+		return st, fmt.Errorf("%s is not ready within %v: %+v", c.Path, harness.Patience, st)
 	}
 	return st, nil
 }
 
-// ask runs ctl and reads its JSON.
 func (s *script) ask(ctx context.Context, ts *testscript.TestScript, answer any, args ...string) error {
 	cmd := s.command(ctx, ts, append([]string{"ctl"}, args...))
 	out, err := cmd.Output()
@@ -142,38 +145,40 @@ func (s *script) command(ctx context.Context, ts *testscript.TestScript, words [
 
 func (st clusterStatus) ready() bool {
 	for _, p := range st.Pools {
-		if p.Ready < p.Target || len(p.Listen) == 0 { // a new primary learns its addresses from those who survived
+		if p.Ready < p.Target || len(p.Listen) == 0 && p.Name != "agent" { // a new primary learns its addresses from the surviving workers
 			return false
 		}
 	}
 	return len(st.Pools) > 0
 }
 
-// publish sets the variables of a cluster.
 func (s *script) publish(ts *testscript.TestScript, c *program, st clusterStatus) {
-	s.set(ts, "PID", strconv.Itoa(c.cmd.Process.Pid))
+	s.set(ts, "PID", strconv.Itoa(c.PID()))
 	s.set(ts, "LOG", c.out)
 	s.set(ts, "ADMIN", st.Admin)
-	for _, p := range st.Pools {
-		if !p.BuiltIn && len(p.Listen) > 0 {
+	for _, p := range slices.Backward(st.Pools) {
+		switch {
+		case len(p.Listen) == 0:
+		case !p.BuiltIn:
 			s.set(ts, "WEB", strings.TrimPrefix(p.Listen[0], "tcp://"))
-			break
+		case p.Name == "agent":
+			s.set(ts, "METRICS", strings.TrimPrefix(p.Listen[0], "tcp://"))
 		}
 	}
 	if st.Admin == "" {
 		return
 	}
-	host, port, err := net.SplitHostPort(st.Admin)
+	_, port, err := net.SplitHostPort(st.Admin)
 	ts.Check(err)
 	s.set(ts, "PORT", port)
-	ts.Check(s.writeSSHConfig(ts, host, port))
+	ts.Check(harness.WriteSSHConfig(ts.Getenv("SSH"), st.Admin, filepath.Join(ts.Getenv("DIR"), "host_key.pub"), filepath.Join(s.work, "%r.key")))
 }
 
 // stopped waits until the primary that was started last has ended, and looks
 // at its exit status, 0 unless another is named.
 func stopped(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
-	within, args := takeWithin(ts, args, patience)
+	within, args := takeWithin(ts, args, harness.Patience)
 	want := takeStatus(ts, args)
 	s := of(ts)
 	if len(s.clusters) == 0 {
@@ -190,14 +195,13 @@ func shutdown(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: shutdown, after start")
 	}
 	c := s.clusters[len(s.clusters)-1]
-	if err := c.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := c.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		ts.Fatalf("stop the primary: %v", err)
 	}
 	stopped(ts, false, nil)
 	noOrphans(ts, false, nil)
 }
 
-// takeWithin reads the option -within D.
 func takeWithin(ts *testscript.TestScript, args []string, within time.Duration) (time.Duration, []string) {
 	if len(args) < 2 || args[0] != "-within" {
 		return within, args

@@ -2,11 +2,11 @@ package e2e
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // descriptors counts what a process has open:
@@ -22,10 +22,10 @@ func descriptors(ts *testscript.TestScript, neg bool, args []string) {
 	case len(args) == 3 && args[0] == "-most":
 		most, err := strconv.Atoi(args[1])
 		ts.Check(err)
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 		defer cancel()
-		var open []string
-		err = poll(ctx, func() bool {
+		var open map[string]string
+		err = harness.Poll(ctx, func() bool {
 			open = openFiles(ts, args[2])
 			return len(open) <= most
 		})
@@ -39,16 +39,8 @@ func descriptors(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func openFiles(ts *testscript.TestScript, pid string) (all []string) {
-	dir := filepath.Join("/proc", pid, "fd")
-	entries, err := os.ReadDir(dir)
+func openFiles(ts *testscript.TestScript, word string) map[string]string {
+	open, err := harness.Descriptors(pids(ts, []string{word})[0])
 	ts.Check(err)
-	for _, e := range entries {
-		to, err := os.Readlink(filepath.Join(dir, e.Name()))
-		if err != nil {
-			continue // it has just been closed
-		}
-		all = append(all, e.Name()+" "+to)
-	}
-	return all
+	return open
 }

@@ -2,14 +2,14 @@
 // programs, the real ssh client, real signals and real requests.
 //
 // Invariant: a script owns its directory $WORK and every process that carries
-// it in its environment. When the script ends, none of them is left: one that
-// is, is a failure of the script, and is killed by its pid.
+// it in its environment. A process that is left when the script ends fails the
+// script, and is killed by its pid.
 //
 //	func TestMain(m *testing.M) { e2e.Main(m, "example.org/app") }
 //
 //	func TestScript(t *testing.T) { e2e.Run(t, "testdata/script") }
 //
-// Beside the commands of testscript a script has
+// Beside the commands of testscript a script has the commands
 //
 //	start [-early] PROGRAM [ARG…]    start a cluster, wait until it is ready
 //	stopped [-within D] [STATUS]     the cluster's primary has ended, with STATUS
@@ -18,8 +18,6 @@
 //	waitfor [CONDITION…] PROGRAM …   run it until it is as wished (see wait.go)
 //	spawn NAME PROGRAM [ARG…]        run it beside the script (see spawn.go)
 //	ended [-within D] NAME [STATUS]  it has ended, with STATUS
-//	terminal NAME PROGRAM [ARG…]     run it on a terminal (see tty.go)
-//	sees NAME REGEXP, types NAME TEXT   what that shows, what is typed there
 //	sig NAME PID…                    send a signal
 //	gone [-within D] PID…            wait until processes have ended
 //	noorphans [-within D]            nothing of the script runs any more
@@ -30,18 +28,21 @@
 //	sshkey USER ROLE                 a new user with a key of its own
 //	occupy VAR                       hold a port, put its address into VAR
 //	terminal NAME PROGRAM [ARG…]     run it beside the script, on a terminal
-//	type NAME KEYS, sees NAME RE     what a person does there (see terminal.go)
-//	never NAME RE, resize NAME C R   it has shown no such thing; another size
+//	type NAME KEYS, sees NAME RE     type there, wait for output (see terminal.go)
+//	never NAME RE, resize NAME C R   it has shown no such output; another size
+//	cgroup FILE                      a control group of its own, $WORK/cgroup;
+//	                                 FILE becomes a program that runs its
+//	                                 arguments in it
 //	tinydisk DIR SIZE                mount a file system of SIZE bytes
 //
 // and the variables DIR, WEB, ADMIN, PORT, PID, LOG and SSH of the cluster that
 // was started last. "ctl" on the PATH is norestart ctl in DIR; with
 // "ssh -F $SSH USER@cluster" a script logs in.
 //
-// A program is copied with "exec cp", never with testscript's own cp: that one
-// writes the file in the process of the tests, a child that another script starts
-// in this moment holds it open for writing, and whoever executes it is told "text
-// file busy" (golang/go#22315).
+// Copy a program with "exec cp", never with testscript's own cp. That one writes
+// the file in the process of the tests; a child that another script starts at
+// that moment keeps it open for writing, and executing it fails with "text file
+// busy" (golang/go#22315).
 //
 // Linux only, as the primary is.
 package e2e

@@ -9,7 +9,7 @@ import (
 const module = "github.com/norestart/norestart"
 
 func TestMain(m *testing.M) {
-	e2e.Main(m, module+"/cmd/norestart", module+"/examples/hello", module+"/internal/e2e/faulty")
+	e2e.Main(m, module+"/cmd/norestart", module+"/examples/hello", module+"/internal/e2e/faulty", module+"/internal/e2e/foreign")
 }
 
 // TestScript runs the transcripts: what users see when something is wrong.

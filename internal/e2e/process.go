@@ -1,60 +1,32 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
-	"github.com/norestart/norestart/internal/tagged"
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// tag is what every process of a script has in its environment, and what those
-// started, unless it took an environment of its own.
+// tag is in the environment of every process of a script, and of all that these
+// start, unless it is given another environment.
 func tag(work string) string { return "WORK=" + work }
-
-// clear kills what is left of a script and returns what that was. It looks
-// again until nothing is left: what a primary started meanwhile dies, too.
-func clear(work string) (left []tagged.Process, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	err = poll(ctx, func() bool {
-		now, listErr := tagged.All(tag(work))
-		if listErr != nil {
-			return false
-		}
-		for _, p := range now {
-			if !slices.ContainsFunc(left, func(q tagged.Process) bool { return q.PID == p.PID }) {
-				left = append(left, p)
-			}
-			tagged.Kill(p.PID, tag(work))
-		}
-		return len(now) == 0
-	})
-	return left, err
-}
 
 // noOrphans waits until nothing of the script runs any more.
 func noOrphans(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
-	within, args := takeWithin(ts, args, 5*time.Second)
+	within, args := takeWithin(ts, args, harness.Patience)
 	if len(args) > 0 {
 		ts.Fatalf("usage: noorphans [-within D]")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	var left []tagged.Process
-	err := poll(ctx, func() bool {
+	var left []harness.Process
+	err := harness.Poll(ctx, func() bool {
 		var listErr error
-		left, listErr = tagged.All(tag(of(ts).work))
+		left, listErr = harness.Tagged(tag(of(ts).work))
 		return listErr == nil && len(left) == 0
 	})
 	if err != nil {
@@ -62,7 +34,6 @@ func noOrphans(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// sig sends a signal to processes of the script.
 func sig(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
 	if len(args) < 2 {
@@ -73,7 +44,7 @@ func sig(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no signal %q", args[0])
 	}
 	for _, pid := range pids(ts, args[1:]) {
-		if !tagged.Has(pid, tag(of(ts).work)) {
+		if !harness.Has(pid, tag(of(ts).work)) {
 			ts.Fatalf("process %d is none of the script's", pid)
 		}
 		ts.Check(unix.Kill(pid, number))
@@ -95,33 +66,22 @@ func pids(ts *testscript.TestScript, words []string) []int {
 // gone waits until processes have ended.
 func gone(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
-	within, args := takeWithin(ts, args, patience)
+	within, args := takeWithin(ts, args, harness.Patience)
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	for _, pid := range pids(ts, args) {
-		if err := poll(ctx, func() bool { return !alive(pid) }); err != nil {
+		if err := harness.Poll(ctx, func() bool { return !harness.Alive(pid) }); err != nil {
 			ts.Fatalf("process %d still runs after %v", pid, within)
 		}
 	}
 }
 
-// alive tells whether a process runs; a zombie does not.
-func alive(pid int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH)
-	}
-	_, rest, ok := bytes.Cut(stat, []byte(") ")) // proc(5): the state follows the name
-	return !ok || !bytes.HasPrefix(rest, []byte("Z"))
-}
-
-// worker puts the pid of a worker's process into a variable.
 func worker(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
 	if len(args) != 2 {
 		ts.Fatalf("usage: worker VAR ID")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	var list struct {
 		Workers []struct {

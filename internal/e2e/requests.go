@@ -1,11 +1,18 @@
 package e2e
 
 import (
+	"context"
 	"flag"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // load makes requests:
@@ -31,7 +38,7 @@ func load(ts *testscript.TestScript, neg bool, args []string) {
 		if s.loads[name] != nil {
 			ts.Fatalf("load %s runs already", name)
 		}
-		s.loads[name] = newClient(readPace(ts, args[2:]))
+		s.loads[name] = startLoad(readPace(ts, args[2:]))
 	case "stop", "wait":
 		c := s.loads[name]
 		if c == nil {
@@ -42,46 +49,77 @@ func load(ts *testscript.TestScript, neg bool, args []string) {
 		least := flags.Int("min", 1, "requests")
 		ts.Check(flags.Parse(args[2:]))
 		if args[0] == "stop" {
-			c.stopAfter(*least)
+			c.StopAfter(*least)
 		}
-		judge(ts, c.pace, c.wait(), *least)
+		c.judge(ts, *least)
 	case "run":
 		p := readPace(ts, args[1:])
-		judge(ts, p, newClient(p).wait(), p.count)
+		startLoad(p).judge(ts, p.Count)
 	default:
 		ts.Fatalf("load: no %s", args[0])
 	}
 }
 
+type pace struct {
+	harness.Load
+	hold bool // a connection that is closed is a failure, also one that was announced
+}
+
 func readPace(ts *testscript.TestScript, args []string) pace {
 	var p pace
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	flags.IntVar(&p.clients, "clients", 4, "")
-	flags.IntVar(&p.rate, "rate", 100, "requests per second")
-	flags.IntVar(&p.count, "n", 0, "requests in all")
-	flags.BoolVar(&p.keepAlive, "keep", false, "keep connections")
+	flags.IntVar(&p.Clients, "clients", 4, "")
+	flags.IntVar(&p.Rate, "rate", 100, "requests per second")
+	flags.IntVar(&p.Count, "n", 0, "requests in all")
+	flags.BoolVar(&p.Keep, "keep", false, "keep connections")
 	flags.BoolVar(&p.hold, "hold", false, "keep connections, none may be closed")
-	flags.IntVar(&p.streams, "streams", 0, "speak HTTP/2, so many clients over a connection")
-	flags.DurationVar(&p.limit, "limit", 2*time.Minute, "")
+	flags.IntVar(&p.Streams, "streams", 0, "speak HTTP/2, so many clients over a connection")
+	flags.BoolVar(&p.Secured, "tls", false, "within TLS, with -streams")
+	flags.DurationVar(&p.Limit, "limit", 2*time.Minute, "")
 	ts.Check(flags.Parse(args))
-	if flags.NArg() < 1 || p.clients < 1 || p.rate < 1 || p.streams < 0 {
+	if flags.NArg() < 1 || p.Clients < 1 || p.Rate < 1 || p.Streams < 0 || p.Secured && p.Streams == 0 {
 		ts.Fatalf("load: an ADDRESS[/PATH], positive numbers")
 	}
 	address, path, _ := strings.Cut(flags.Arg(0), "/")
-	p.keepAlive = p.keepAlive || p.hold
-	p.address, p.paths = address, append([]string{"/" + path}, flags.Args()[1:]...)
+	paths := append([]string{"/" + path}, flags.Args()[1:]...)
+	p.Address, p.Keep = address, p.Keep || p.hold
+	p.Path = func(client, _ int) (string, string) { return paths[client%len(paths)], "" }
 	return p
 }
 
-func judge(ts *testscript.TestScript, p pace, r result, least int) {
-	_, _ = ts.Stdout().Write([]byte(r.String())) // to a string
-	if r.failed > 0 {
-		ts.Fatalf("%d of %d requests failed: %s", r.failed, r.requests, strings.Join(r.causes, "; "))
+// running is a load under way, with the generations that have answered.
+type running struct {
+	*harness.Running
+	pace
+	generations map[string]bool
+}
+
+var generation = regexp.MustCompile(`generation=(\d+)`)
+
+func startLoad(p pace) *running {
+	r := &running{pace: p, generations: make(map[string]bool)}
+	p.Seen = func(s harness.Sample) {
+		if m := generation.FindStringSubmatch(s.Body); s.Err == nil && m != nil {
+			r.generations[m[1]] = true
+		}
 	}
-	if p.hold && r.closed > 0 {
-		ts.Fatalf("%d connections were closed", r.closed)
+	r.Running = p.Start(context.Background())
+	return r
+}
+
+// judge waits for the end of a load, prints what came of it, and fails the script
+// if that is not good.
+func (r *running) judge(ts *testscript.TestScript, least int) {
+	res := r.Wait()
+	_, _ = fmt.Fprintf(ts.Stdout(), "requests=%d failed=%d connections=%d closed=%d generations=%s\n", // to a string
+		res.Requests, res.Failed, res.Connections, res.Closed, strings.Join(slices.Sorted(maps.Keys(r.generations)), ","))
+	if res.Failed > 0 {
+		ts.Fatalf("%d of %d requests failed: %s", res.Failed, res.Requests, strings.Join(res.Causes, "; "))
 	}
-	if r.requests < least {
-		ts.Fatalf("%d requests, want at least %d", r.requests, least)
+	if r.hold && res.Closed > 0 {
+		ts.Fatalf("%d connections were closed", res.Closed)
+	}
+	if res.Requests < least {
+		ts.Fatalf("%d requests, want at least %d", res.Requests, least)
 	}
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -15,14 +14,13 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// patience bounds every wait of a script that names no other time. It is
-// generous: all scripts share the machine.
-const patience = 30 * time.Second
-
-// wholeRun bounds all scripts together: what hangs is ended then and shown.
-const wholeRun = 5 * time.Minute
+// wholeRun bounds all scripts together: what hangs is ended then and shown. A
+// machine that is busy with other things takes several times as long as a quiet one.
+const wholeRun = 20 * time.Minute
 
 // Run runs the scripts in dir, in parallel.
 func Run(t *testing.T, dir string) {
@@ -30,7 +28,7 @@ func Run(t *testing.T, dir string) {
 	if d, ok := t.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(&story{T: t}, testscript.Params{
 		Dir: dir, Deadline: deadline, RequireUniqueNames: true,
 		Setup: setup, Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -38,19 +36,19 @@ func Run(t *testing.T, dir string) {
 			"exits": exits, "waitfor": waitFor, "spawn": spawn, "ended": ended,
 			"sig": sig, "gone": gone, "noorphans": noOrphans, "worker": worker,
 			"load": load, "request": request, "sshkey": sshKey, "fds": descriptors,
-			"occupy": occupy, "tinydisk": tinyDisk,
+			"occupy": occupy, "tinydisk": tinyDisk, "cgroup": inCgroup,
 			"terminal": openTerminal, "type": typeKeys, "sees": sees, "never": never, "resize": resize,
 		},
 	})
 }
 
-// script is what a script has under way.
 type script struct {
 	work     string
 	env      map[string]string // as the programs of the script see it
 	clusters []*program
 	programs map[string]*program
-	loads    map[string]*client
+	loads    map[string]*running
+	cgroup   string // "": none
 
 	terminals map[string]*terminal
 }
@@ -59,10 +57,9 @@ type scriptKey struct{}
 
 func of(ts *testscript.TestScript) *script { return ts.Value(scriptKey{}).(*script) }
 
-// setup gives a script its directory, its variables and its end.
 func setup(env *testscript.Env) error {
 	s := &script{
-		work: env.WorkDir, env: make(map[string]string), loads: make(map[string]*client), programs: make(map[string]*program),
+		work: env.WorkDir, env: make(map[string]string), loads: make(map[string]*running), programs: make(map[string]*program),
 		terminals: make(map[string]*terminal),
 	}
 	env.Values[scriptKey{}] = s
@@ -73,26 +70,28 @@ func setup(env *testscript.Env) error {
 	env.Setenv("HELLO", filepath.Join(os.Getenv(binVariable), "hello"))
 	env.Setenv("TESTPID", fmt.Sprint(os.Getpid()))
 	env.Setenv("GORACE", "halt_on_error=1 exitcode=66 atexit_sleep_ms=0")
-	tb, ok := env.T().(testing.TB)
+	tb, ok := env.T().(*story)
 	if !ok {
-		return fmt.Errorf("e2e: %T is no testing.TB", env.T())
+		return fmt.Errorf("e2e: %T is no story", env.T())
 	}
 	env.Defer(func() { s.end(tb) })
 	return nil
 }
 
 // end leaves nothing of a script behind, and complains if there was something.
-func (s *script) end(tb testing.TB) {
+func (s *script) end(tb *story) {
 	for _, c := range s.loads {
-		c.cancel()
-		c.wait()
+		c.Stop()
 	}
-	left, err := clear(s.work)
+	left, err := harness.Clear(tag(s.work))
 	if err != nil {
 		tb.Errorf("clean up: %v", err)
 	}
+	if s.cgroup != "" {
+		removeCgroup(tb, s.cgroup)
+	}
 	for _, p := range append(slices.Collect(maps.Values(s.programs)), s.clusters...) {
-		<-p.done
+		<-p.Done
 	}
 	if tb.Skipped() {
 		return
@@ -109,21 +108,21 @@ func (s *script) end(tb testing.TB) {
 
 // show prints what a cluster said, when the script failed, and fails it for
 // every race that was found.
-func (s *script) show(tb testing.TB, c *program) {
+func (s *script) show(tb *story, c *program) {
 	text, err := os.ReadFile(c.out)
 	if err != nil {
 		tb.Errorf("read the console: %v", err)
 	}
 	if raced.Match(text) {
-		tb.Errorf("a data race was found in %s", c.cmd.Path)
+		tb.Errorf("a data race was found in %s", c.Path)
 	}
 	if tb.Failed() {
-		tb.Logf("the console of %s:\n%s", c.cmd.Path, text)
+		tb.console(c.Path, text)
 	}
 }
 
 // condition knows what a script may need of the machine: [mount], [root],
-// [python:MODULE].
+// [cgroup], [python:MODULE].
 func condition(name string) (bool, error) {
 	if module, ok := strings.CutPrefix(name, "python:"); ok {
 		return exec.Command("/usr/bin/python3", "-c", "import "+module).Run() == nil, nil
@@ -133,11 +132,13 @@ func condition(name string) (bool, error) {
 		return os.Geteuid() == 0, nil
 	case "mount":
 		return mayMount(), nil
+	case "cgroup":
+		dir, err := makeCgroup()
+		return err == nil && os.Remove(dir) == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
 
-// mayMount tries it once.
 var mayMount = sync.OnceValue(func() bool {
 	dir, err := os.MkdirTemp("", "norestart-e2e-mount-")
 	if err != nil {
@@ -161,19 +162,4 @@ func refuseNot(ts *testscript.TestScript, neg bool) {
 	if neg {
 		ts.Fatalf("this command knows no !")
 	}
-}
-
-// poll calls done until it says so. The interval grows, for there is nothing
-// to gain from asking a slow machine more often.
-func poll(ctx context.Context, done func() bool) error {
-	every := 10 * time.Millisecond
-	for !done() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(every):
-		}
-		every = min(every*3/2, 200*time.Millisecond)
-	}
-	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // sequences are all that a primary does to its cluster.
@@ -26,7 +27,7 @@ var sequences = []sequence{
 	{name: "reload_rolled_back", before: broken, do: reload, after: mended},
 	{name: "reload_moves", alone: true, long: true, before: elsewhere, do: reload, after: oneAddress},
 	{name: "rollback", before: reloaded, do: rollback, after: oneGeneration},
-	{name: "scale_up", fresh: true, args: []string{"--workers", "1"}, do: scale(3), after: target(3)},
+	{name: "scale_up", fresh: true, deaf: true, args: []string{"--workers", "1"}, do: scale(3), after: target(3)},
 	{name: "scale_down", before: scaled(3), do: scale(1), after: target(1)},
 	{name: "worker_stop", before: revived, do: stopWorker, after: halted(1)},
 	{name: "worker_revive", before: stoppedFirst, do: revive, after: halted(0)},
@@ -40,7 +41,7 @@ var sequences = []sequence{
 
 func scale(to int) func(context.Context, control.Control) (control.Job, error) {
 	return func(ctx context.Context, c control.Control) (control.Job, error) {
-		return c.Scale(ctx, control.ScaleRequest{Pool: "web", To: to})
+		return c.Do(ctx, control.ScaleRequest{Pool: "web", To: to}, nil)
 	}
 }
 
@@ -67,11 +68,11 @@ func oneAddress(t *testing.T, v *victim, st control.Status) {
 	if d := cmp.Diff([]string{here}, web(st).Listen); d != "" {
 		v.fatal(t, "the pool listens on (-want +got):\n%s", d)
 	}
-	r := newClient(pace{address: strings.TrimPrefix(here, "tcp://"), paths: []string{"/"}, clients: 3, rate: 300, count: 12, limit: patience}).wait()
-	if r.failed > 0 {
-		v.fatal(t, "%d of %d requests failed: %q", r.failed, r.requests, r.causes)
+	r := harness.Load{Client: harness.Client{Address: strings.TrimPrefix(here, "tcp://")}, Clients: 3, Rate: 300, Count: 12, Limit: harness.Patience}.Start(t.Context()).Wait()
+	if r.Failed > 0 {
+		v.fatal(t, "%d of %d requests failed: %q", r.Failed, r.Requests, r.Causes)
 	}
-	if c, err := net.DialTimeout("tcp", strings.TrimPrefix(gone, "tcp://"), patience); !errors.Is(err, unix.ECONNREFUSED) {
+	if c, err := net.DialTimeout("tcp", strings.TrimPrefix(gone, "tcp://"), harness.Patience); !errors.Is(err, unix.ECONNREFUSED) {
 		if err == nil {
 			err = c.Close()
 		}
@@ -93,15 +94,15 @@ func target(want int) func(*testing.T, *victim, control.Status) {
 }
 
 func stopWorker(ctx context.Context, c control.Control) (control.Job, error) {
-	return c.StopWorker(ctx, "web/1")
+	return c.Do(ctx, control.StopWorkerRequest{ID: "web/1"}, nil)
 }
 
 func revive(ctx context.Context, c control.Control) (control.Job, error) {
-	return c.Revive(ctx, control.ReviveRequest{IDs: []string{"web/1"}})
+	return c.Do(ctx, control.ReviveRequest{IDs: []string{"web/1"}}, nil)
 }
 
 func restartWorker(ctx context.Context, c control.Control) (control.Job, error) {
-	return c.RestartWorker(ctx, "web/1")
+	return c.Do(ctx, control.RestartWorkerRequest{ID: "web/1"}, nil)
 }
 
 func revived(t *testing.T, v *victim)      { v.must(t, revive) }
@@ -119,16 +120,16 @@ func halted(want int) func(*testing.T, *victim, control.Status) {
 // endWorker lets a worker end by itself, and waits until its slot is filled.
 func endWorker(id string) func(context.Context, control.Control) (control.Job, error) {
 	return func(ctx context.Context, c control.Control) (none control.Job, err error) {
-		before, err := c.Worker(ctx, id)
+		before, err := control.Get(ctx, c, control.WorkerQuery{ID: id})
 		if err != nil {
 			return none, err
 		}
 		ask := control.CallRequest{Pool: "web", Handler: "end", Args: []string{id}}
-		if err := c.Call(ctx, ask, func(control.CallReply) error { return nil }); err != nil {
+		if err := control.Watch(ctx, c, ask, func(control.CallReply) error { return nil }); err != nil {
 			return none, err
 		}
-		return none, poll(ctx, func() bool {
-			now, err := c.Worker(ctx, id)
+		return none, harness.Poll(ctx, func() bool {
+			now, err := control.Get(ctx, c, control.WorkerQuery{ID: id})
 			return err == nil && now.State == control.Ready && now.Incarnation != before.Incarnation
 		})
 	}
@@ -136,12 +137,12 @@ func endWorker(id string) func(context.Context, control.Control) (control.Job, e
 
 func restart(primary bool) func(context.Context, control.Control) (control.Job, error) {
 	return func(ctx context.Context, c control.Control) (control.Job, error) {
-		return c.Restart(ctx, control.RestartRequest{Primary: primary})
+		return c.Do(ctx, control.RestartRequest{Primary: primary}, nil)
 	}
 }
 
 func stop(ctx context.Context, c control.Control) (control.Job, error) {
-	return c.Stop(ctx, control.StopRequest{})
+	return c.Do(ctx, control.StopRequest{}, nil)
 }
 
 // shellArgs give the cluster an admin port. Nobody logs in: the hash is as good
@@ -149,11 +150,11 @@ func stop(ctx context.Context, c control.Control) (control.Job, error) {
 var shellArgs = []string{"--password-hash", "$argon2id$v=19$m=19456,t=2,p=1$vrGDijlrNAt2cKDf+2uYOA$iICkCF00O8r0uapxK3BR863p1edNgsmnWOXyLYJ9tgg"}
 
 func reload(ctx context.Context, c control.Control) (control.Job, error) {
-	return c.Reload(ctx, control.ReloadRequest{})
+	return c.Do(ctx, control.ReloadRequest{}, nil)
 }
 
 func rollback(ctx context.Context, c control.Control) (control.Job, error) {
-	return c.Rollback(ctx, control.RollbackRequest{})
+	return c.Do(ctx, control.RollbackRequest{}, nil)
 }
 
 // pruned has so many generations that the next one ends the oldest.
@@ -163,17 +164,14 @@ func pruned(t *testing.T, v *victim) {
 	}
 }
 
-func reloaded(t *testing.T, v *victim) {
-	for v.keeps(t) < 2 {
-		v.must(t, reload)
-	}
-}
+// reloaded has a generation to go back to: after a rollback there is none.
+func reloaded(t *testing.T, v *victim) { v.must(t, reload) }
 
 func (v *victim) keeps(t *testing.T) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
-	kept, err := v.control().Generations(ctx)
+	kept, err := control.Get(ctx, v.control(), control.GenerationsQuery{})
 	if err != nil {
 		v.fatal(t, "generations: %v", err)
 	}
@@ -212,9 +210,9 @@ func oneGeneration(t *testing.T, v *victim, st control.Status) {
 	if v.told == string(control.JobOK) && web(st).Generation == v.generation {
 		v.fatal(t, "still generation %d, but the job was ok", v.generation)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
-	workers, err := v.control().Workers(ctx)
+	workers, err := control.Get(ctx, v.control(), control.WorkersQuery{})
 	if err != nil {
 		v.fatal(t, "workers: %v", err)
 	}

@@ -9,20 +9,20 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
-// program is one that runs beside the script.
 type program struct {
-	cmd  *exec.Cmd
-	out  string        // file with its standard output
-	done chan struct{} // closed when it has been waited for
+	*harness.Program
+	out string // file with its standard output
 }
 
 // spawn starts a program whose output goes to files, where the script can see
 // it at once.
 func (s *script) spawn(ts *testscript.TestScript, path string, args []string, out, errs string) (p *program, err error) {
-	p = &program{cmd: exec.Command(path, args...), out: out, done: make(chan struct{})}
-	p.cmd.Env, p.cmd.Dir = s.environ(ts), ts.MkAbs(".")
+	cmd := exec.Command(path, args...)
+	cmd.Env, cmd.Dir = s.environ(ts), ts.MkAbs(".")
 	stdout, err := create(out)
 	if err != nil {
 		return nil, err
@@ -35,15 +35,9 @@ func (s *script) spawn(ts *testscript.TestScript, path string, args []string, ou
 		}
 		defer func() { err = errors.Join(err, stderr.Close()) }()
 	}
-	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() { // ends with the program; the script's end waits for it
-		_ = p.cmd.Wait() // its state tells
-		close(p.done)
-	}()
-	return p, nil
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	started, err := harness.Start(cmd)
+	return &program{started, out}, err
 }
 
 func create(name string) (*os.File, error) {
@@ -54,12 +48,12 @@ func create(name string) (*os.File, error) {
 // after a signal.
 func (p *program) expect(ts *testscript.TestScript, within time.Duration, want int) {
 	select {
-	case <-p.done:
+	case <-p.Done:
 	case <-time.After(within):
-		ts.Fatalf("%s still runs after %v", p.cmd.Path, within)
+		ts.Fatalf("%s still runs after %v", p.Path, within)
 	}
-	if got := p.cmd.ProcessState.ExitCode(); got != want {
-		ts.Fatalf("%s ended with %v, want status %d", p.cmd.Path, p.cmd.ProcessState, want)
+	if got := p.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("%s ended with %v, want status %d", p.Path, p.ProcessState, want)
 	}
 }
 
@@ -77,13 +71,12 @@ func spawn(ts *testscript.TestScript, neg bool, args []string) {
 	p, err := s.spawn(ts, path, args[2:], file+".out", file+".err")
 	ts.Check(err)
 	s.programs[args[0]] = p
-	s.set(ts, args[0], strconv.Itoa(p.cmd.Process.Pid))
+	s.set(ts, args[0], strconv.Itoa(p.PID()))
 }
 
-// ended waits for a program beside the script.
 func ended(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
-	within, args := takeWithin(ts, args, patience)
+	within, args := takeWithin(ts, args, harness.Patience)
 	if len(args) == 0 || of(ts).programs[args[0]] == nil {
 		ts.Fatalf("usage: ended [-within D] NAME [STATUS], after spawn NAME")
 	}

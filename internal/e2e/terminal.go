@@ -8,46 +8,17 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"sync"
 
 	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // terminal is a person at a program: what is typed and what is seen.
 type terminal struct {
 	*program
 	tty *os.File
-
-	mu    sync.Mutex // protects what follows
-	shown []byte     // since the script looked last
-	all   []byte
-}
-
-func (t *terminal) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.shown = append(t.shown, p...)
-	t.all = append(t.all, p...)
-	return len(p), nil
-}
-
-// find looks for re in what has come since the last look, and goes on behind it.
-func (t *terminal) find(re *regexp.Regexp) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at := re.FindIndex(t.shown)
-	if at == nil {
-		return false
-	}
-	t.shown = t.shown[at[1]:]
-	return true
-}
-
-func (t *terminal) rest() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.shown)
 }
 
 // openTerminal starts a program on a terminal of its own, of $COLUMNS columns
@@ -73,16 +44,17 @@ func openTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Env, cmd.Dir = append(s.environ(ts), "TERM="+cmp.Or(ts.Getenv("TERM"), "xterm")), ts.MkAbs(".")
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: uint16(cols)})
 	ts.Check(err)
-	t := &terminal{program: &program{cmd: cmd, out: filepath.Join(s.work, args[0]+".out"), done: make(chan struct{})}, tty: tty}
+	p := &harness.Program{Cmd: cmd, Done: make(chan struct{}), Screen: harness.NewScreen()}
+	t := &terminal{program: &program{p, filepath.Join(s.work, args[0]+".out")}, tty: tty}
 	go func() { // ends with the program; the script's end waits for it
-		_, _ = tty.WriteTo(t) // EIO, when the last one has closed the other side
-		_ = cmd.Wait()        // its state tells
+		_, _ = tty.WriteTo(t.Screen) // EIO, when the last one has closed the other side
+		_ = cmd.Wait()               // its state tells
 		_ = tty.Close()
-		_ = os.WriteFile(t.out, t.all, 0o600)
-		close(t.done)
+		_ = os.WriteFile(t.out, t.Screen.All(), 0o600)
+		close(t.Done)
 	}()
 	s.programs[args[0]], s.terminals[args[0]] = t.program, t
-	s.set(ts, args[0], strconv.Itoa(cmd.Process.Pid))
+	s.set(ts, args[0], strconv.Itoa(t.PID()))
 }
 
 func terminalOf(ts *testscript.TestScript, args []string, usage string, n int) *terminal {
@@ -105,20 +77,20 @@ func typeKeys(ts *testscript.TestScript, neg bool, args []string) {
 // sees waits until the terminal shows what matches, after what was seen last.
 // With ! it must not be among what has come since then.
 func sees(ts *testscript.TestScript, neg bool, args []string) {
-	within, args := takeWithin(ts, args, patience)
+	within, args := takeWithin(ts, args, harness.Patience)
 	t := terminalOf(ts, args, "sees [-within D] NAME RE", 2)
 	re, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)
 	if neg {
-		if t.find(re) {
+		if _, found := t.Screen.Find(re); found {
 			ts.Fatalf("%s shows %q", args[0], re)
 		}
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	if poll(ctx, func() bool { return t.find(re) }) != nil {
-		ts.Fatalf("%s does not show %q within %v, but %q", args[0], re, within, t.rest())
+	if _, err := t.Screen.See(ctx, re); err != nil {
+		ts.Fatalf("%s, after %v: %v", args[0], within, err)
 	}
 }
 
@@ -128,10 +100,8 @@ func never(ts *testscript.TestScript, neg bool, args []string) {
 	t := terminalOf(ts, args, "never NAME RE", 2)
 	re, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if at := re.FindIndex(t.all); at != nil {
-		ts.Fatalf("%s has shown %q: %q", args[0], re, t.all[at[0]:at[1]])
+	if text := re.Find(t.Screen.All()); text != nil {
+		ts.Fatalf("%s has shown %q: %q", args[0], re, text)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/norestart/norestart/control"
-	"github.com/norestart/norestart/internal/tagged"
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // view is a cluster as it is seen from outside.
@@ -26,10 +26,10 @@ type view struct {
 // process, which is ready, nothing is under way, and no other process is there.
 func (v *victim) settle(t *testing.T) control.Status {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	var now view
-	err := poll(ctx, func() bool {
+	err := harness.Poll(ctx, func() bool {
 		now = v.look(ctx)
 		return now.fault == "" || v.dead()
 	})
@@ -37,7 +37,7 @@ func (v *victim) settle(t *testing.T) control.Status {
 		v.fatal(t, "the primary has ended: %v", v.primary.ProcessState)
 	}
 	if err != nil {
-		v.fatal(t, "not well within %v: %s", patience, now.fault)
+		v.fatal(t, "not well within %v: %s", harness.Patience, now.fault)
 	}
 	return now.status
 }
@@ -45,8 +45,8 @@ func (v *victim) settle(t *testing.T) control.Status {
 func (v *victim) look(ctx context.Context) view {
 	var now view
 	var err error
-	if now.status, err = v.control().Status(ctx); err == nil {
-		now.workers, err = v.control().Workers(ctx)
+	if now.status, err = control.Get(ctx, v.control(), control.StatusQuery{}); err == nil {
+		now.workers, err = control.Get(ctx, v.control(), control.WorkersQuery{})
 	}
 	if err != nil {
 		now.fault = err.Error()
@@ -85,7 +85,7 @@ func (v *victim) strangers(now view) string {
 			known = append(known, i.PID)
 		}
 	}
-	all, err := tagged.All(tag(v.work))
+	all, err := harness.Tagged(tag(v.work))
 	if err != nil {
 		return err.Error()
 	}
@@ -114,11 +114,11 @@ func (v *victim) check(t *testing.T, st control.Status) {
 	t.Helper()
 	v.answered(t)
 	v.numbers(t, st)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	var left []string
-	err := poll(ctx, func() bool { // the record is being written, perhaps
-		kept, err := v.control().Generations(ctx)
+	err := harness.Poll(ctx, func() bool { // the record is being written, perhaps
+		kept, err := control.Get(ctx, v.control(), control.GenerationsQuery{})
 		left = v.litter(kept)
 		return err == nil && len(left) == 0
 	})
@@ -131,11 +131,8 @@ func (v *victim) check(t *testing.T, st control.Status) {
 func (v *victim) answered(t *testing.T) {
 	t.Helper()
 	for _, c := range v.loads {
-		c.mu.Lock()
-		failed, causes := c.failed, slices.Clone(c.causes)
-		c.mu.Unlock()
-		if failed > 0 {
-			v.fatal(t, "%d requests failed: %q", failed, causes)
+		if r := c.Now(); r.Failed > 0 {
+			v.fatal(t, "%d requests failed: %q", r.Failed, r.Causes)
 		}
 	}
 }

@@ -16,9 +16,8 @@ import (
 
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/fault"
-	"github.com/norestart/norestart/internal/inherit"
+	"github.com/norestart/norestart/internal/harness"
 	"github.com/norestart/norestart/internal/ipc"
-	"github.com/norestart/norestart/internal/tagged"
 )
 
 // victim is a cluster whose primary is killed again and again.
@@ -28,15 +27,14 @@ type victim struct {
 	alone                                 bool
 	broken                                bool // what happens from here on tells nothing
 
-	primary *exec.Cmd
-	done    chan struct{} // closed when it has been waited for
-	loads   []*client
+	primary *harness.Program
+	loads   []*harness.Running
 
 	generation, highest int // when the sequence began
 	target              int
 	former              string // where its pool listened before it was moved
 	accepted            bool   // what was asked for
-	told                string // how the job ended; empty: nobody heard of it
+	told                string // how the job ended; empty: no client heard of it
 	trail               string // the points that were passed last
 }
 
@@ -82,15 +80,9 @@ func (v *victim) start(t *testing.T) {
 	cmd := exec.Command(v.program, v.args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = v.work, out, out
 	cmd.Env = []string{"LANG=C", "PATH=" + os.Getenv("PATH"), "HOME=" + v.work, "WORK=" + v.work, fault.Variable + "=" + v.faults}
-	if err := cmd.Start(); err != nil {
+	if v.primary, err = harness.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() { // ends with the primary; whoever goes on waits for it
-		_ = cmd.Wait() // its state tells
-		close(done)
-	}()
-	v.primary, v.done = cmd, done
 }
 
 // ensure has a primary, all its workers and clients that ask them.
@@ -103,20 +95,13 @@ func (v *victim) ensure(t *testing.T) {
 	if v.alone || len(v.loads) > 0 {
 		return
 	}
-	p := pace{address: strings.TrimPrefix(web(st).Listen[0], "tcp://"), paths: []string{"/"}, clients: 2, rate: 60, limit: wholeRun}
-	kept := p
-	kept.keepAlive = true
-	v.loads = []*client{newClient(p), newClient(kept)}
+	l := harness.Load{Client: harness.Client{Address: strings.TrimPrefix(web(st).Listen[0], "tcp://")}, Clients: 2, Rate: 60, Limit: wholeRun}
+	kept := l
+	kept.Keep = true
+	v.loads = []*harness.Running{l.Start(context.Background()), kept.Start(context.Background())}
 }
 
-func (v *victim) dead() bool {
-	select {
-	case <-v.done:
-		return true
-	default:
-		return false
-	}
-}
+func (v *victim) dead() bool { return v.primary.Ended() }
 
 // kill ends the primary from outside.
 func (v *victim) kill(t *testing.T) {
@@ -127,7 +112,7 @@ func (v *victim) kill(t *testing.T) {
 	if err := v.primary.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
-	<-v.done
+	<-v.primary.Done
 }
 
 // plan says where the primary is to die; empty: nowhere, only note the points.
@@ -167,18 +152,18 @@ const lateWrite = 300 * time.Millisecond
 // provoke does what the sequence does and tells whether the primary has ended.
 func (v *victim) provoke(t *testing.T, s sequence) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	ask := make(chan error, 1)
 	if s.do == nil {
 		v.kill(t)
 		v.start(t)
-		ask <- poll(ctx, func() bool { return v.dead() || v.look(ctx).fault == "" })
+		ask <- harness.Poll(ctx, func() bool { return v.dead() || v.look(ctx).fault == "" })
 	} else {
 		go func() { ask <- v.ask(ctx, s) }()
 	}
 	select {
-	case <-v.done:
+	case <-v.primary.Done:
 		cancel()
 		<-ask
 		return true
@@ -188,7 +173,7 @@ func (v *victim) provoke(t *testing.T, s sequence) bool {
 		return v.dead()
 	}
 	select {
-	case <-v.done:
+	case <-v.primary.Done:
 		return true
 	case <-time.After(lateWrite):
 		return false
@@ -203,31 +188,34 @@ func plansNothing(dir string) bool {
 // ask asks for what the sequence does and waits until it is done.
 func (v *victim) ask(ctx context.Context, s sequence) error {
 	v.accepted, v.told = false, ""
-	j, err := s.do(ctx, v.control())
-	if err != nil {
-		return err
-	}
-	v.accepted = true
-	if j.ID == "" {
-		return nil
-	}
-	j, err = v.control().FollowJob(ctx, j.ID, func(control.JobEvent) error { return nil })
+	j, err := s.do(ctx, followed{v.control(), v})
 	if err == nil {
-		v.told = string(j.State)
+		v.accepted, v.told = true, string(j.State)
 	}
 	return err
 }
 
+// followed follows each job to its end.
+type followed struct {
+	control.Control
+	v *victim
+}
+
+func (f followed) Do(ctx context.Context, r control.Request, _ func(control.JobEvent) error) (control.Job, error) {
+	return f.Control.Do(ctx, r, func(e control.JobEvent) error {
+		f.v.accepted = f.v.accepted || e.Event == control.StepAccepted
+		return nil
+	})
+}
+
 func (v *victim) control() control.Control {
-	return &ipc.Client{Dial: func(ctx context.Context) (*net.UnixConn, error) {
-		return inherit.DialUnix(ctx, filepath.Join(v.state, ipc.CtlSocket))
-	}}
+	return harness.Control(v.state)
 }
 
 // must does something that belongs to no sequence.
 func (v *victim) must(t *testing.T, do func(ctx context.Context, c control.Control) (control.Job, error)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	if err := v.ask(ctx, sequence{do: do}); err != nil {
 		v.fatal(t, "%v", err)
@@ -239,20 +227,20 @@ func (v *victim) must(t *testing.T, do func(ctx context.Context, c control.Contr
 func (v *victim) stop(t *testing.T) {
 	t.Helper()
 	v.quiet(t)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
-	if _, err := v.control().Stop(ctx, control.StopRequest{}); err != nil {
+	if _, err := v.control().Do(ctx, control.StopRequest{}, nil); err != nil {
 		v.fatal(t, "stop: %v", err)
 	}
 	select {
-	case <-v.done:
+	case <-v.primary.Done:
 	case <-ctx.Done():
 		v.fatal(t, "the primary does not end")
 	}
 	if code := v.primary.ProcessState.ExitCode(); code != 0 {
 		v.fatal(t, "the primary ended with %v", v.primary.ProcessState)
 	}
-	if left, err := tagged.All(tag(v.work)); err != nil || len(left) > 0 {
+	if left, err := harness.Tagged(tag(v.work)); err != nil || len(left) > 0 {
 		v.fatal(t, "left after the stop: %v %v", left, err)
 	}
 	for _, name := range []string{ipc.WorkerSocket, ipc.CtlSocket} {
@@ -270,9 +258,8 @@ func (v *victim) quiet(t *testing.T) {
 	t.Helper()
 	v.answered(t)
 	for _, c := range v.loads {
-		c.stopAfter(1)
-		if r := c.wait(); r.failed > 0 {
-			v.fatal(t, "%d of %d requests failed: %q", r.failed, r.requests, r.causes)
+		if r := c.StopAfter(1); r.Failed > 0 {
+			v.fatal(t, "%d of %d requests failed: %q", r.Failed, r.Requests, r.Causes)
 		}
 	}
 	v.loads = nil
@@ -282,15 +269,14 @@ func (v *victim) quiet(t *testing.T) {
 func (v *victim) end(t *testing.T) {
 	t.Helper()
 	for _, c := range v.loads {
-		c.cancel()
-		c.wait()
+		c.Stop()
 	}
 	v.loads = nil
-	if _, err := clear(v.work); err != nil {
+	if _, err := harness.Clear(tag(v.work)); err != nil {
 		t.Errorf("clean up: %v", err)
 	}
 	if v.primary != nil {
-		<-v.done
+		<-v.primary.Done
 	}
 	if err := os.RemoveAll(v.work); err != nil {
 		t.Errorf("clean up: %v", err)

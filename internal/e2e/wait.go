@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/norestart/norestart/internal/harness"
 )
 
 // exits runs a program that has to end with exactly this status. Standard
@@ -26,7 +28,6 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// statusOf is an exit status; -1 after a signal.
 func statusOf(ts *testscript.TestScript, err error) int {
 	if err == nil {
 		return 0
@@ -56,7 +57,7 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 	defer cancel()
 	s := of(ts)
 	var out, errs strings.Builder
-	err := poll(ctx, func() bool {
+	err := harness.Poll(ctx, func() bool {
 		out.Reset()
 		errs.Reset()
 		cmd := s.command(ctx, ts, words)
@@ -75,7 +76,7 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func readWish(ts *testscript.TestScript, args []string) (wish, []string) {
-	w := wish{within: patience}
+	w := wish{within: harness.Patience}
 	compile := func(text string) *regexp.Regexp {
 		re, err := regexp.Compile("(?m)" + text)
 		ts.Check(err)

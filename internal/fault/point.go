@@ -28,11 +28,11 @@ const roleVariable = "NORESTART_ROLE"
 
 var leads = os.Getenv(roleVariable) == ""
 
-// mu lets one goroutine at a time pass a point: it is held while the process
-// is ended, so that nothing of it happens after the point.
+// mu lets one goroutine at a time pass a point. It is held while the process is
+// killed, so that nothing happens after the point.
 var mu sync.Mutex
 
-// Around is f with a point before and one after it.
+// Around returns f with a point before and one after it.
 func Around[F any](call string, f F) F {
 	dir := os.Getenv(Variable)
 	if !leads || dir == "" {
@@ -52,7 +52,7 @@ func Around[F any](call string, f F) F {
 // file from another.
 const frames = 7
 
-// who are the functions of this module on the stack, the innermost last.
+// who returns the functions of this module on the stack, the innermost last.
 func who() string {
 	var pcs [64]uintptr
 	stack := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
@@ -72,8 +72,9 @@ func who() string {
 
 const module = "github.com/norestart/norestart/"
 
-// pass notes a point and ends the process if the plan says so. What goes wrong
-// ends it, too, with a word: a test whose faults do not happen is worth nothing.
+// pass notes a point and kills the process if the plan says so. An error ends
+// the process, too, with a message: a test whose faults do not happen is worth
+// nothing.
 func pass(dir, point string) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -94,7 +95,7 @@ func pass(dir, point string) {
 	}
 }
 
-// note writes a point down and tells how often it has been passed.
+// note writes a point down and returns how often it has been passed.
 func note(path, point string) (times int, err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {

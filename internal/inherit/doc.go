@@ -7,8 +7,8 @@
 // socket in the kernel's SO_REUSEPORT group is its slot. Closing one would move
 // the last into its place and lose what was queued on it.
 //
-// No inherited socket is ever shut down (shutdown(2) stops it for all), turned
-// to blocking mode, or unlinked by anybody but [Group.Close].
+// No inherited socket is ever shut down (shutdown(2) stops it for all) or
+// turned to blocking mode, and only [Group.Close] unlinks one.
 //
 //	g, err := inherit.Open(listen, inherit.Slots)
 //	err = g.Grow(4)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,18 +24,28 @@ type Group struct {
 	mode   string
 	fds    []int     // by slot; a single one in mode One
 	file   *unixFile // of a unix socket
+	access *Access   // to it; nil: as the umask leaves it
 	attach attachFunc
 	ready  []int // the last choice of Steer
+
+	mu    sync.Mutex // a leaf; protects the fields below
+	holds int
+	over  bool // closed, and kept until the last hold is released
 }
 
 // Open listens on l with the socket of slot 0. share is Slots or One; a unix
 // socket is always One, and so is an address where the kernel refuses what
-// Slots needs ([Group.Mode] tells). An address that somebody listens on already
-// is an [*InUseError].
-func Open(l Listen, share string) (*Group, error) { return open(l, share, attachProgram) }
+// Slots needs ([Group.Mode] tells). An address on which a process listens
+// already is an [*InUseError].
+func Open(l Listen, share string) (*Group, error) { return OpenFor(nil, l, share) }
 
-func open(l Listen, share string, attach attachFunc) (*Group, error) {
-	g := &Group{listen: l, mode: One, attach: attach}
+// OpenFor is Open with the access to a unix socket; nil: as the umask leaves it.
+func OpenFor(access *Access, l Listen, share string) (*Group, error) {
+	return open(&Group{listen: l, mode: One, attach: attachProgram, access: access}, share)
+}
+
+func open(g *Group, share string) (*Group, error) {
+	l := g.listen
 	var err error
 	switch {
 	case share != Slots && share != One:
@@ -64,10 +75,10 @@ func (l Listen) network() string {
 // overtaken.
 func (g *Group) openTCP(share string) error {
 	addr := g.listen.TCP
-	fd, err := tcpSocket(addr, false)
+	fd, err := tcpSocket(addr, alone)
 	if errors.Is(err, unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
 		addr = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()) // a machine without IPv6
-		fd, err = tcpSocket(addr, false)
+		fd, err = tcpSocket(addr, alone)
 	}
 	if err != nil {
 		return explainInUse(addr, err)
@@ -77,14 +88,14 @@ func (g *Group) openTCP(share string) error {
 		return err
 	}
 	g.fds = []int{fd}
-	// Where the kernel refuses, an ordinary socket is left.
+	// If the kernel refuses, it stays an ordinary socket.
 	if share == Slots && g.canSteer() == nil && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) == nil {
 		g.mode = Slots
 	}
 	return nil
 }
 
-// canSteer tries the option on a socket that is thrown away.
+// canSteer tries the option on a temporary socket.
 func (g *Group) canSteer() error {
 	fd, err := newTCPSocket(g.bound.Addr())
 	if err != nil {
@@ -97,7 +108,6 @@ func (g *Group) canSteer() error {
 	return g.attach(fd, steering([]int{0}))
 }
 
-// Listen is what the group was opened with.
 func (g *Group) Listen() Listen { return g.listen }
 
 // Addr is the address as bound, with the port in use: "tcp://127.0.0.1:43210"
@@ -117,23 +127,51 @@ func (g *Group) Grow(n int) error {
 		return nil
 	}
 	for slot := len(g.fds); slot < n; slot++ {
-		fd, err := tcpSocket(g.bound, true)
-		if err != nil {
-			return fmt.Errorf("listen tcp %s for slot %d: %w", g.bound, slot, err)
+		add := g.add
+		if slot == 1 && g.ready != nil {
+			add = g.addSecond
 		}
-		g.fds = append(g.fds, fd)
-		if len(g.fds) == 2 && g.ready != nil {
-			// Only now there is a group, and it spreads connections over both.
-			if err := g.Steer(g.ready); err != nil {
-				return err
-			}
+		if err := add(); err != nil {
+			return fmt.Errorf("listen tcp %s for slot %d: %w", g.bound, slot, err)
 		}
 	}
 	return nil
 }
 
-// FD is the descriptor to hand to a process of the slot, or -1 if the slot has
-// none. It stays the group's.
+func (g *Group) add() error {
+	fd, err := tcpSocket(g.bound, shared)
+	if err == nil {
+		g.fds = append(g.fds, fd)
+	}
+	return err
+}
+
+// addSecond adds a socket to a single one. The kernel makes a group, which can
+// be steered, only when the second socket listens. Before it is steered, the
+// second socket would get connections, too, and they would be reset if this
+// process died. So it drops packets until then: a client sends its SYN again.
+func (g *Group) addSecond() error {
+	fd, err := tcpSocket(g.bound, shared|deaf)
+	if err != nil {
+		return err
+	}
+	g.fds = append(g.fds, fd)
+	err = g.Steer(g.ready)
+	if err == nil {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+		if errors.Is(err, unix.ENOENT) {
+			err = nil // there is none
+		}
+	}
+	if err != nil {
+		g.fds = g.fds[:1]
+		unix.Close(fd)
+	}
+	return err
+}
+
+// FD returns the descriptor for a process of the slot, or -1 if the slot has
+// none. The group keeps it.
 func (g *Group) FD(slot int) int {
 	switch {
 	case len(g.fds) == 0 || slot < 0:
@@ -146,14 +184,40 @@ func (g *Group) FD(slot int) int {
 	return g.fds[slot]
 }
 
-// FDs are the descriptors of all slots, in order; in mode One there is one. They
-// stay the group's.
+// FDs returns the descriptors of all slots, in order; in mode One there is one.
+// The group keeps them.
 func (g *Group) FDs() []int { return slices.Clone(g.fds) }
 
-// Close is the final stop: it closes all sockets, so that clients are refused,
-// and removes the file of a unix socket if it is still the one that the group
-// made, or one that it found and nobody listens on now. What is queued and held by no process is reset.
+// Hold keeps the descriptors open for a caller that uses their numbers, even if
+// the group is closed meanwhile. release may be called from any goroutine.
+func (g *Group) Hold() (release func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.holds++
+	return sync.OnceFunc(func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.holds--; g.holds == 0 && g.over {
+			_ = g.close() // nobody is left to read the error
+		}
+	})
+}
+
+// Close closes all sockets, so that clients are refused, and removes the file
+// of a unix socket if the group made it, or found it and no process listens on
+// it now. Connections in queues that no other process holds are reset. Close
+// takes effect when the last hold is released ([Group.Hold]).
 func (g *Group) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+	if g.holds > 0 {
+		return nil
+	}
+	return g.close()
+}
+
+func (g *Group) close() error {
 	var errs []error
 	if g.file != nil && !g.file.restored {
 		errs = append(errs, g.file.remove())

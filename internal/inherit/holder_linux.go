@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InUseError says that somebody listens on an address already.
+// InUseError says that another process listens on an address already.
 type InUseError struct {
-	PID  int    // who; 0 when it is not visible to us
+	PID  int    // of that process; 0 when it is not visible to us
 	Name string // its program's name, as the kernel knows it
 }
 
@@ -35,13 +35,18 @@ func explainInUse(addr netip.AddrPort, err error) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return err
 	}
+	return inUseBy(root(holders(listeningAt(addr)), parent))
+}
+
+// listeningAt returns the sockets that listen on a TCP address, by inode.
+func listeningAt(addr netip.AddrPort) map[string]bool {
 	inodes := map[string]bool{}
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		if b, err := os.ReadFile(name); err == nil {
 			listeningOn(string(b), addr, inodes)
 		}
 	}
-	return inUseBy(root(holders(inodes), parent))
+	return inodes
 }
 
 func inUseBy(pid int) *InUseError {
@@ -55,7 +60,7 @@ func inUseBy(pid int) *InUseError {
 	return &InUseError{PID: pid, Name: printable(strings.TrimSuffix(string(b), "\n"))}
 }
 
-// printable makes a name that its process chose itself fit for a terminal.
+// printable makes a name that a process chose itself safe for a terminal.
 func printable(name string) string {
 	return strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {
@@ -83,7 +88,7 @@ func listeningOn(table string, addr netip.AddrPort, inodes map[string]bool) {
 	}
 }
 
-// collide tells whether two addresses of the same port may be the same.
+// collide reports whether two addresses of the same port may be the same.
 func collide(a, b netip.Addr) bool {
 	return a.IsUnspecified() || b.IsUnspecified() || a.Unmap() == b.Unmap().WithZone("")
 }
@@ -104,7 +109,8 @@ func parseHexAddr(s string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr, uint16(p)), true
 }
 
-// holders are the processes that hold one of the sockets, as far as we may see.
+// holders returns the processes that hold one of the sockets, as far as they
+// are visible to us.
 func holders(inodes map[string]bool) (pids []int) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil || len(inodes) == 0 {
@@ -122,7 +128,7 @@ func holds(pid int, inodes map[string]bool) bool {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return false // gone, or not ours to look at
+		return false // gone, or not visible to us
 	}
 	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
 		target, err := os.Readlink(dir + "/" + e.Name())
@@ -131,8 +137,8 @@ func holds(pid int, inodes map[string]bool) bool {
 	})
 }
 
-// root is the holder whose parent is not one: of a cluster, the primary, whose
-// workers inherited the socket. It is 0 if there is none.
+// root returns the holder whose parent does not hold the socket: of a cluster
+// it is the primary, whose workers inherited it. It is 0 if there is none.
 func root(pids []int, parent func(pid int) int) int {
 	slices.Sort(pids)
 	for _, pid := range pids {

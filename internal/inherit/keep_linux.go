@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// KeepOverExec leaves exactly these descriptors open over execve(2), and none
-// of them if there is an error. undo makes them closed on exec again, for when
-// the exec fails. Until then a process that is started gets them, too: first
-// see to it that none is (proc.OS.Freeze).
+// KeepOverExec leaves exactly these descriptors open over execve(2), or none of
+// them if there is an error. undo makes them close on exec again, after a
+// failed exec. A process that is started in between gets them, too: prevent
+// that first (proc.OS.Freeze).
 //
 // It never touches the mode of a socket, which others share; File.Fd would
 // turn it to blocking.
 func KeepOverExec(fds []int) (undo func(), err error) {
 	kept := slices.Clone(fds)
-	undo = func() { _ = CloseOnExec(kept) } // they are open, or nobody's concern
+	undo = func() { _ = CloseOnExec(kept) } // fails only for descriptors that are closed
 	for _, fd := range kept {
 		if err := setFlags(fd, 0); err != nil {
 			undo()

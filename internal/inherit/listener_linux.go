@@ -11,9 +11,9 @@ import (
 
 var errNotListening = errors.New("not a socket that listens")
 
-// Listener makes an inherited descriptor a listener, and on success takes it
-// over. The socket, which others share, is set to non-blocking mode; closing
-// the listener closes this process's copy only and removes no file.
+// Listener takes over an inherited descriptor as a listener; after an error it is
+// left as it was. The socket, which others share, is set to non-blocking mode.
+// Closing the listener closes only this process's copy and removes no file.
 func Listener(fd int) (net.Listener, error) {
 	l, err := listener(fd)
 	if err != nil {

@@ -117,3 +117,29 @@ func openFiles(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// TestHold: the sockets of a group stay open for a holder of their numbers.
+func TestHold(t *testing.T) {
+	at, err := Parse("tcp://127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := Open(at, Slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := g.Hold(), g.Hold()
+	fd := g.FD(0)
+	listens := func() bool {
+		n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+		return err == nil && n == 1
+	}
+	one()
+	one()
+	if err := g.Close(); err != nil || !listens() {
+		t.Errorf("closed while it was held: %v", err)
+	}
+	if other(); listens() {
+		t.Error("open, though nobody holds it")
+	}
+}

@@ -11,19 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Restore makes a group of sockets that exist already: they came over
-// execve(2), or a process that survived the primary gave them back
-// (SCM_RIGHTS). fds are in slot order, the whole set: the order in which they
-// began to listen, which nobody can ask the kernel for, is the order that
-// [Group.Steer] goes by. Copies will do: the order belongs to the sockets.
+// Restore makes a group of existing sockets: they came over execve(2), or a
+// process that survived the primary gave them back (SCM_RIGHTS). fds must be
+// the whole set in slot order, which is the order in which they began to listen
+// and by which [Group.Steer] numbers them; the kernel does not tell that order.
+// Copies of the descriptors will do.
 //
-// Each must listen on l, of which port 0 stands for the port that all of them
-// have, and none may be there twice. The mode is as found: with Slots wanted, a
-// single socket that cannot be shared is a group of mode One. Whatever program
-// steers goes on until the next Steer.
+// Each must listen on l (port 0 stands for the port that all of them have), and
+// no socket may be there twice. The mode is as found: with Slots wanted, a
+// single socket that cannot be shared is a group of mode One. A steering
+// program stays in force until the next Steer; a single socket is the choice
+// until then.
 //
-// On success the descriptors are the group's and closed on exec; otherwise they
-// are left as they were, for the caller to close.
+// On success the group owns the descriptors, closed on exec; otherwise they
+// stay as they were, for the caller to close.
 func Restore(l Listen, share string, fds []int) (*Group, error) {
 	g := &Group{listen: l, fds: slices.Clone(fds), attach: attachProgram}
 	if err := g.restore(share); err != nil {
@@ -55,11 +56,14 @@ func (g *Group) restore(share string) error {
 	if err := CloseOnExec(g.fds); err != nil {
 		return err
 	}
+	if len(g.fds) == 1 {
+		g.ready = []int{0} // it has had all connections, and stays the choice when the group grows
+	}
 	g.file = restoredFile(g.listen.Path)
 	return nil
 }
 
-// recognize tells what is wrong with fd as a socket of the group.
+// recognize reports why fd cannot be a socket of the group.
 func (g *Group) recognize(fd int) error {
 	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	switch {
@@ -122,8 +126,8 @@ func recognizeUnix(fd int, path string) error {
 	return nil
 }
 
-// boundThroughDirectory tells whether name is what socketPath may have made of
-// path. The descriptor in it was some other process's.
+// boundThroughDirectory reports whether name is a name that socketPath could
+// have made of path, with the descriptor of another process in it.
 func boundThroughDirectory(name, path string) bool {
 	return len(path) > maxSockaddr && strings.HasPrefix(name, "/proc/self/fd/") && filepath.Base(name) == filepath.Base(path)
 }
@@ -174,10 +178,10 @@ func (g *Group) findMode(share string) error {
 	return nil
 }
 
-// restoredFile is the file of a restored unix socket, nil if there is none any
-// more, which leaves the group as out of reach as it was. Whether the file that
-// is there is the socket's own cannot be asked without privilege, so it is
-// removed in the end only if nobody listens on it then.
+// restoredFile returns the file of a restored unix socket, or nil if it has
+// gone, and with it the way to the group. Without privilege the kernel does not
+// tell whether the file is that of the socket, so it is removed in the end only
+// if no process listens on it then.
 func restoredFile(path string) *unixFile {
 	if path == "" {
 		return nil

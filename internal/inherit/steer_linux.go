@@ -18,10 +18,11 @@ func attachProgram(fd int, program []unix.SockFilter) error {
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 }
 
-// Steer sends new connections to the slots in ready only, each with the same
-// chance. What is queued on another slot's socket stays there for whoever
-// accepts from it. With no slot at all connections are spread over all sockets
-// again. In mode One, and with a single socket, there is nothing to choose.
+// Steer sends new connections only to the slots in ready, each with the same
+// chance. What is queued on another slot's socket waits there for a process
+// that accepts from it. With no slot at all connections are spread over all
+// sockets again. In mode One, and with a single socket, there is nothing to
+// choose.
 //
 // When Steer fails the last choice stays in force.
 func (g *Group) Steer(ready []int) error {

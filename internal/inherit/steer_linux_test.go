@@ -191,7 +191,7 @@ func TestFallbackWhenSteeringIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuse := func(int, []unix.SockFilter) error { return unix.EOPNOTSUPP }
-	g, err := open(l, Slots, refuse)
+	g, err := open(&Group{listen: l, mode: One, attach: refuse}, Slots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestTimeWaitIsNotInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unix.Close(server) // who closes first gets TIME_WAIT
+	unix.Close(server) // the side that closes first gets TIME_WAIT
 	_, _ = c.Read(make([]byte, 1))
 	c.Close()
 	addr := g.Addr()
@@ -321,4 +321,74 @@ func TestGrowthFromOneSocket(t *testing.T) {
 	}
 	answer(t, g)
 	checkSpread(t, ask(t, g, 60), []int{0})
+}
+
+// TestDeathWhileASecondSocketComes: the process ends after the second socket of
+// a group listens, and before the group is steered. No connection was left on
+// that socket, which nobody else has.
+func TestDeathWhileASecondSocketComes(t *testing.T) {
+	for _, restored := range []bool{false, true} {
+		t.Run(fmt.Sprint("restored ", restored), func(t *testing.T) {
+			g := mustOpen(t, "tcp://127.0.0.1:0", Slots, 0)
+			if g.Mode() != Slots {
+				t.Skip("the kernel refuses to steer")
+			}
+			if restored {
+				listen, err := Parse(g.Addr())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if g, err = Restore(listen, Slots, g.FDs()); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				steer(t, g, []int{0})
+			}
+			const clients = 32
+			var sent []int
+			g.attach = func(int, []unix.SockFilter) error {
+				for range clients {
+					sent = append(sent, connecting(t, g))
+				}
+				return unix.EIO // and what has come is closed, as by the end of the process
+			}
+			if err := g.Grow(2); !errors.Is(err, unix.EIO) || g.Len() != 1 {
+				t.Fatalf("grown to %d sockets, %v", g.Len(), err)
+			}
+			for i, fd := range sent {
+				poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+				if n, err := unix.Poll(poll, int(patience/time.Millisecond)); n != 1 {
+					t.Fatalf("client %d: not connected, %v", i, err)
+				}
+				if code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); code != 0 || err != nil || poll[0].Revents&unix.POLLHUP != 0 {
+					t.Errorf("client %d: %v, events %#x, %v", i, unix.Errno(code), poll[0].Revents, err)
+				}
+			}
+			for range clients {
+				fd, err := acceptWithin(g.FD(0))
+				if err != nil {
+					t.Fatal(err)
+				}
+				unix.Close(fd)
+			}
+		})
+	}
+}
+
+// connecting returns a socket of a client that has asked for a connection.
+func connecting(t *testing.T, g *Group) int {
+	t.Helper()
+	fd, err := newTCPSocket(g.bound.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	sa, err := sockaddr(g.bound)
+	if err == nil {
+		err = unix.Connect(fd, sa)
+	}
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		t.Fatal(err)
+	}
+	return fd
 }

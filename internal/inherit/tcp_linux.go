@@ -12,15 +12,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tcpSocket returns a socket that listens on addr: shared, as one more of a
-// group, or else alone.
-func tcpSocket(addr netip.AddrPort, shared bool) (fd int, err error) {
+// kind of a listening socket.
+type kind int
+
+const (
+	alone  kind = 0
+	shared kind = 1 << iota // one more of a group
+	deaf                    // drops what arrives until its filter is detached
+)
+
+// tcpSocket returns a socket that listens on addr.
+func tcpSocket(addr netip.AddrPort, k kind) (fd int, err error) {
 	fd, err = newTCPSocket(addr.Addr())
 	if err != nil {
 		return -1, err
 	}
-	if shared {
+	if k&shared != 0 {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	}
+	if err == nil && k&deaf != 0 {
+		drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+		err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
+		if errors.Is(err, unix.EPERM) {
+			err = nil // some kernels let only root do it: the window of a few µs stays open
+		}
 	}
 	if err == nil {
 		err = bindAndListen(fd, addr)

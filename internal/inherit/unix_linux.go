@@ -70,14 +70,14 @@ func (f *unixFile) unixSocket(name string) (fd int, err error) {
 	return fd, nil
 }
 
-// openUnix listens on the group's path. A socket there that nobody listens on
-// is left over and replaced; anything else is not ours to remove.
+// openUnix listens on the group's path. It replaces a socket there on which no
+// process listens; it refuses anything else.
 func (g *Group) openUnix() error {
 	f, err := newUnixFile(g.listen.Path)
 	if err != nil {
 		return err
 	}
-	fd, err := f.listen()
+	fd, err := f.listen(g.access)
 	if err != nil {
 		f.close()
 		return err
@@ -86,7 +86,30 @@ func (g *Group) openUnix() error {
 	return nil
 }
 
-func (f *unixFile) listen() (fd int, err error) {
+// Access is who may connect to a unix socket.
+type Access struct {
+	Mode     *int // of its file; nil: as the umask leaves it
+	UID, GID int  // its owner; -1: ours
+}
+
+// set gives the file its owner and mode. It is called before the socket listens:
+// before that the kernel refuses connections.
+func (a *Access) set(f *unixFile) error {
+	if a == nil {
+		return nil
+	}
+	if a.UID >= 0 || a.GID >= 0 {
+		if err := unix.Fchownat(f.dir, f.name, a.UID, a.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return fmt.Errorf("give the socket to user %d, group %d: %w", a.UID, a.GID, err)
+		}
+	}
+	if a.Mode == nil {
+		return nil
+	}
+	return unix.Fchmodat(f.dir, f.name, uint32(*a.Mode), 0)
+}
+
+func (f *unixFile) listen(access *Access) (fd int, err error) {
 	if err := f.clear(); err != nil {
 		return -1, err
 	}
@@ -95,16 +118,19 @@ func (f *unixFile) listen() (fd int, err error) {
 		return -1, err
 	}
 	if err = f.remember(); err == nil {
+		err = access.set(f)
+	}
+	if err == nil {
 		err = unix.Listen(fd, backlog())
 	}
 	if err != nil {
 		unix.Close(fd)
-		return -1, err
+		return -1, errors.Join(err, unix.Unlinkat(f.dir, f.name, 0))
 	}
 	return fd, nil
 }
 
-// remember notes which file is ours.
+// remember notes the identity of our file.
 func (f *unixFile) remember() error {
 	st, err := f.stat()
 	f.dev, f.ino = uint64(st.Dev), st.Ino
@@ -116,7 +142,7 @@ func (f *unixFile) stat() (st unix.Stat_t, err error) {
 	return st, err
 }
 
-// clear removes a socket that nobody listens on.
+// clear removes a socket on which no process listens.
 func (f *unixFile) clear() error {
 	st, err := f.stat()
 	switch {
@@ -133,8 +159,7 @@ func (f *unixFile) clear() error {
 	return unix.Unlinkat(f.dir, f.name, 0)
 }
 
-// alive returns an [*InUseError] if somebody listens on f, and nil if nobody
-// does.
+// alive returns an [*InUseError] if a process listens on f, else nil.
 func (f *unixFile) alive() error {
 	path, err := f.socketPath(f.name)
 	if err != nil {
@@ -154,7 +179,7 @@ func (f *unixFile) alive() error {
 	case err != nil:
 		return fmt.Errorf("find out whether it is in use: %w", err)
 	}
-	// The credentials are those of who called listen(2) (unix(7)).
+	// The credentials are those of the process that called listen(2) (unix(7)).
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return &InUseError{}
@@ -162,7 +187,7 @@ func (f *unixFile) alive() error {
 	return inUseBy(int(peer.Pid))
 }
 
-// remove removes the file if it is still the one that we made.
+// remove removes the file if it is still ours.
 func (f *unixFile) remove() error {
 	defer f.close()
 	st, err := f.stat()
@@ -179,11 +204,10 @@ func (f *unixFile) remove() error {
 }
 
 // ListenUnix listens on path, which may be longer than a socket address, with
-// the given permissions. The socket is made under a temporary name, ".NAME.new",
-// and renamed over whatever has the name now, so that at no time nobody answers
-// there; who may do that is the caller's to settle before (a lock). Closing the
-// listener leaves the file: unlinked by a leaving process it would be the one
-// of the next.
+// the given permissions. It makes the socket under a temporary name,
+// ".NAME.new", and renames it over path, so that a process answers there at any
+// time; the caller must hold a lock for path. Closing the listener leaves the
+// file: it may be that of the next process already.
 func ListenUnix(path string, mode os.FileMode) (*net.UnixListener, error) {
 	f, err := newUnixFile(path)
 	if err != nil {

@@ -52,7 +52,7 @@ func TestUnixGroup(t *testing.T) {
 	}
 }
 
-// answers checks that who dials path is accepted by l.
+// answers checks that l accepts a connection to path.
 func answers(t *testing.T, path string, l net.Listener) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -186,7 +186,7 @@ func TestListenUnixReplacesAndSetsTheMode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, "ctl.sock")
 			if err := os.WriteFile(filepath.Join(dir, ".ctl.sock.new"), nil, 0o600); err != nil {
-				t.Fatal(err) // left by one who crashed
+				t.Fatal(err) // left by a crashed process
 			}
 			for _, mode := range []os.FileMode{0o600, 0o666} {
 				l, err := ListenUnix(path, mode)

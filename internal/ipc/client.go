@@ -6,23 +6,23 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/norestart/norestart/control"
 )
 
-// ReplyTimeout is how long a request that is not streamed may take when its
-// context has no deadline.
-const ReplyTimeout = 10 * time.Second
+// replyTimeout bounds a request that is not streamed and whose context has no
+// deadline.
+const replyTimeout = 10 * time.Second
 
-// Client is a [control.Control] over the primary's sockets. Its zero value is
-// of no use: set Dial.
+// Client is a [control.Control] over the primary's sockets. Dial must be set.
 type Client struct {
 	Dial  func(ctx context.Context) (*net.UnixConn, error)
 	Hello Hello  // Purpose is set by the client
 	User  string // in whose name it asks
-	// Lost tells since when there is no primary; zero: there is one, or nobody
-	// knows. May be nil.
+	// Lost tells since when there is no primary; zero: there is one, or it is not
+	// known. May be nil.
 	Lost func() time.Time
 }
 
@@ -48,7 +48,7 @@ func Open(ctx context.Context, dial func(context.Context) (*net.UnixConn, error)
 	calm := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	err = greet(conn, h, &w)
 	if !calm() {
-		err = context.Cause(ctx) // whatever closing did to the greeting
+		err = context.Cause(ctx) // the closing may have failed the greeting in any way
 	}
 	if err != nil {
 		_ = conn.Close() // the error tells why
@@ -58,7 +58,8 @@ func Open(ctx context.Context, dial func(context.Context) (*net.UnixConn, error)
 }
 
 func greet(conn *Conn, h Hello, w *Welcome) error {
-	if err := conn.Send(HelloTimeout, TypeHello, h); err != nil {
+	err := conn.Send(HelloTimeout, TypeHello, h)
+	if err != nil && !errors.Is(err, syscall.EPIPE) { // closed: a refusal may have come before the hello was sent
 		return unavailable(err)
 	}
 	m, err := conn.Receive(HelloTimeout)
@@ -69,16 +70,15 @@ func greet(conn *Conn, h Hello, w *Welcome) error {
 	case TypeWelcome:
 		return m.Decode(w)
 	case TypeRefused:
-		var f Failure
-		return errors.Join(m.Decode(&f), f.Err())
+		var f control.Error
+		return errors.Join(m.Decode(&f), &f)
 	}
 	return fmt.Errorf("hello was answered by %q", m.Type)
 }
 
-// unavailable is an error of the connection as the caller knows it: nobody is
-// there to answer.
+// unavailable marks an error of the connection as such.
 func unavailable(err error) error {
-	if errors.Is(err, control.ErrUnavailable) { // and knows more
+	if errors.Is(err, control.ErrUnavailable) { // and says more
 		return err
 	}
 	return fmt.Errorf("%w: %w", control.ErrUnavailable, err)
@@ -86,14 +86,14 @@ func unavailable(err error) error {
 
 // ask sends one request and reads its answer; item is called with each element.
 //
-// A primary that replaces itself drops the conversations of the image before.
-// One that was dropped before the request had been sent, or whose request does
-// no harm when it is repeated, is begun again.
-func ask[R any](ctx context.Context, c *Client, method string, body any, item func(Message) error) (R, error) {
+// A primary that replaces itself drops the conversations of the image before. One
+// that was dropped before the request had been sent, or whose request is harmless
+// when repeated, is begun again.
+func (c *Client) ask(ctx context.Context, m method, q any, item func(Message) error) (Reply, error) {
 	for again := 0; ; again++ {
 		var at stage
-		r, err := askOnce[R](ctx, c, method, body, item, &at)
-		dropped := errors.Is(err, control.ErrUnavailable) && (at == met || at == asked && item == nil && repeatable(method))
+		r, err := c.askOnce(ctx, m, q, item, &at)
+		dropped := errors.Is(err, control.ErrUnavailable) && (at == met || at == asked && !m.once)
 		if !dropped || again == maxRepeats || ctx.Err() != nil {
 			return r, c.explain(err)
 		}
@@ -123,23 +123,13 @@ const maxRepeats = 3
 type stage int
 
 const (
-	unmet stage = iota
-	met         // somebody has accepted the connection
-	asked       // the request has been sent
+	unmet    stage = iota
+	met            // the connection has been accepted
+	asked          // the request has been sent
+	answered       // in part
 )
 
-// repeatable tells whether a request only looks, or states a wish that is the
-// same the second time.
-func repeatable(method string) bool {
-	switch method {
-	case methodReload, methodRollback, methodRestart, methodStop, methodRestartWorker, methodSignal:
-		return false
-	}
-	return true
-}
-
-func askOnce[R any](ctx context.Context, c *Client, method string, body any, item func(Message) error, at *stage) (R, error) {
-	var result R
+func (c *Client) askOnce(ctx context.Context, m method, q any, item func(Message) error, at *stage) (Reply, error) {
 	h := c.Hello
 	h.Purpose = PurposeRequest
 	dial := func(ctx context.Context) (*net.UnixConn, error) {
@@ -151,30 +141,27 @@ func askOnce[R any](ctx context.Context, c *Client, method string, body any, ite
 	}
 	conn, _, err := Open(ctx, dial, h)
 	if err != nil {
-		return result, cause(ctx, err)
+		return Reply{}, cause(ctx, err)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // closing is the cancel
-	raw, err := Encode(body)
+	raw, err := Encode(m.encode(q))
 	if err != nil {
-		return result, fmt.Errorf("request %s: %w", method, err)
+		return Reply{}, fmt.Errorf("request %s: %w", m.name, err)
 	}
-	if err := conn.Send(SendTimeout, TypeRequest, Request{Method: method, User: c.User, Body: raw}); err != nil {
-		return result, cause(ctx, unavailable(err))
+	if err := conn.Send(SendTimeout, TypeRequest, Request{Method: m.name, User: c.User, Body: raw, Follow: item != nil && m.element == nil}); err != nil {
+		return Reply{}, cause(ctx, unavailable(err))
 	}
 	*at = asked
-	r, err := answer(ctx, conn, item)
+	r, err := answer(ctx, conn, item, at)
 	if err != nil {
-		return result, cause(ctx, err)
+		return Reply{}, cause(ctx, err)
 	}
-	if err := r.Failure.Err(); err != nil {
-		return result, err
-	}
-	return result, decodeBody(method, r.Body, &result)
+	return r, r.Err()
 }
 
 // answer reads up to the reply.
-func answer(ctx context.Context, conn *Conn, item func(Message) error) (Reply, error) {
+func answer(ctx context.Context, conn *Conn, item func(Message) error, at *stage) (Reply, error) {
 	for {
 		m, err := conn.Receive(patience(ctx, item != nil))
 		switch {
@@ -191,6 +178,7 @@ func answer(ctx context.Context, conn *Conn, item func(Message) error) (Reply, e
 			if item == nil {
 				return Reply{}, fmt.Errorf("unexpected %s", m.Type)
 			}
+			*at = answered
 			if err := item(m); err != nil {
 				return Reply{}, stopped{err}
 			}
@@ -198,7 +186,7 @@ func answer(ctx context.Context, conn *Conn, item func(Message) error) (Reply, e
 	}
 }
 
-// patience is how long to wait for the next message.
+// patience bounds the wait for the next message.
 func patience(ctx context.Context, streamed bool) time.Duration {
 	if streamed {
 		return 3 * idleEvery
@@ -206,7 +194,7 @@ func patience(ctx context.Context, streamed bool) time.Duration {
 	if until, ok := ctx.Deadline(); ok {
 		return max(time.Until(until), time.Millisecond)
 	}
-	return ReplyTimeout
+	return replyTimeout
 }
 
 // stopped is an error of the caller's own callback.
@@ -214,7 +202,7 @@ type stopped struct{ error }
 
 func (s stopped) Unwrap() error { return s.error }
 
-// cause prefers our own context to what its end did to the connection.
+// cause prefers the cause of ctx to what its end did to the connection.
 func cause(ctx context.Context, err error) error {
 	var s stopped
 	if errors.As(err, &s) {
@@ -224,15 +212,4 @@ func cause(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	return err
-}
-
-// each decodes every element for fn.
-func each[I any](fn func(I) error) func(Message) error {
-	return func(m Message) error {
-		var i I
-		if err := m.Decode(&i); err != nil {
-			return err
-		}
-		return fn(i)
-	}
 }

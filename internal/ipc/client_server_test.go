@@ -22,7 +22,7 @@ import (
 // client. It ends with the test.
 func serve(t testing.TB, c control.Control, allow func(*Request) error) *Client {
 	t.Helper()
-	srv := NewServer(func(string) control.Control { return c })
+	srv := &Server{As: func(string) control.Control { return c }}
 	return listen(t, func(conn *Conn) {
 		if m, err := conn.Receive(soon); err != nil || m.Type != TypeHello {
 			t.Errorf("hello: %s, %v", m.Type, err)
@@ -96,7 +96,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := serve(t, &fake{fail: test.err}, anyone).Status(t.Context())
+			_, err := control.Get(t.Context(), serve(t, &fake{fail: test.err}, anyone), control.StatusQuery{})
 			e, ok := errors.AsType[*control.Error](err)
 			if !ok || !errors.Is(err, test.is) || e.Message != test.text || e.Hint != test.hint {
 				t.Errorf("%#v, want code %s, %q, hint %q", err, test.is.Code, test.text, test.hint)
@@ -109,7 +109,7 @@ func TestRefused(t *testing.T) {
 	c := serve(t, &fake{}, func(r *Request) error {
 		return fmt.Errorf("%w: %s may not %s", control.ErrDenied, r.User, r.Method)
 	})
-	_, err := c.As("mallory").Status(t.Context())
+	_, err := control.Get(t.Context(), c.As("mallory"), control.StatusQuery{})
 	if !errors.Is(err, control.ErrDenied) || !strings.Contains(err.Error(), "mallory may not status") {
 		t.Errorf("%v", err)
 	}
@@ -120,13 +120,14 @@ func TestRefused(t *testing.T) {
 		_, _ = conn.Receive(soon)
 		_ = conn.Send(soon, TypeRefused, FailureOf(control.ErrDenied))
 	})
-	if _, err := stranger.Status(t.Context()); !errors.Is(err, control.ErrDenied) {
+	if _, err := control.Get(t.Context(), stranger, control.StatusQuery{}); !errors.Is(err, control.ErrDenied) {
 		t.Errorf("a refused hello: %v, want %v", err, control.ErrDenied)
 	}
 }
 
 func TestUnknownMethod(t *testing.T) {
-	_, err := ask[none](t.Context(), serve(t, &fake{}, anyone), "fly", nil, nil)
+	fly := travels[noAnswer]("fly")
+	_, err := serve(t, &fake{}, anyone).ask(t.Context(), fly, noAnswer{}, nil)
 	if !errors.Is(err, control.ErrUsage) || !strings.Contains(err.Error(), `"fly"`) {
 		t.Errorf("%v", err)
 	}
@@ -134,15 +135,15 @@ func TestUnknownMethod(t *testing.T) {
 
 func TestBadArgument(t *testing.T) {
 	f := &fake{}
-	_, err := ask[none](t.Context(), serve(t, f, anyone), methodScale, []string{"not", "a", "request"}, nil)
-	if asked, _ := f.asked(); !errors.Is(err, control.ErrUsage) || len(asked) > 0 {
-		t.Errorf("%v, and the cluster was asked %v", err, asked)
+	_, err := serve(t, f, anyone).ask(t.Context(), travels[[]string]("scale"), []string{"not", "a", "request"}, nil)
+	if !errors.Is(err, control.ErrUsage) || len(f.asked()) > 0 {
+		t.Errorf("%v, and the cluster was asked %v", err, f.asked())
 	}
 }
 
 func TestNobodyThere(t *testing.T) {
 	c := &Client{Dial: func(context.Context) (*net.UnixConn, error) { return nil, errors.New("no such file") }}
-	if _, err := c.Status(t.Context()); !errors.Is(err, control.ErrUnavailable) {
+	if _, err := control.Get(t.Context(), c, control.StatusQuery{}); !errors.Is(err, control.ErrUnavailable) {
 		t.Errorf("%v, want %v", err, control.ErrUnavailable)
 	}
 	for name, hold := range map[string]func(*Conn){
@@ -158,7 +159,7 @@ func TestNobodyThere(t *testing.T) {
 			_, _ = c.c.Write([]byte{0xa1})
 		},
 	} {
-		if _, err := listen(t, hold).Status(t.Context()); !errors.Is(err, control.ErrUnavailable) {
+		if _, err := control.Get(t.Context(), listen(t, hold), control.StatusQuery{}); !errors.Is(err, control.ErrUnavailable) {
 			t.Errorf("a primary that %s: %v, want %v", name, err, control.ErrUnavailable)
 		}
 	}
@@ -166,7 +167,7 @@ func TestNobodyThere(t *testing.T) {
 
 func TestAnswerTooLarge(t *testing.T) {
 	big := &bigWorker{}
-	_, err := serve(t, big, anyone).Worker(t.Context(), "web/0")
+	_, err := control.Get(t.Context(), serve(t, big, anyone), control.WorkerQuery{ID: "web/0"})
 	if !errors.Is(err, control.ErrInternal) || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("%v", err)
 	}
@@ -174,7 +175,7 @@ func TestAnswerTooLarge(t *testing.T) {
 
 type bigWorker struct{ fake }
 
-func (*bigWorker) Worker(context.Context, string) (control.WorkerDetail, error) {
+func (*bigWorker) Get(context.Context, any) (any, error) {
 	return control.WorkerDetail{Lines: []string{strings.Repeat("x", MessageLimit)}}, nil
 }
 
@@ -191,7 +192,7 @@ func TestCancel(t *testing.T) {
 	}}, anyone)
 	why := errors.New("she pressed Ctrl-C")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	err := c.Log(ctx, control.LogQuery{Follow: true}, func(control.LogLine) error { cancel(why); return nil })
+	err := control.Watch(ctx, c, control.LogQuery{Follow: true}, func(control.LogLine) error { cancel(why); return nil })
 	if err != why {
 		t.Errorf("%v, want %v", err, why)
 	}
@@ -213,14 +214,14 @@ func TestCallbackEnds(t *testing.T) {
 		}
 	}}, anyone)
 	enough := errors.New("enough")
-	if err := c.Log(t.Context(), control.LogQuery{}, func(control.LogLine) error { return enough }); err != enough {
+	if err := control.Watch(t.Context(), c, control.LogQuery{}, func(control.LogLine) error { return enough }); err != enough {
 		t.Errorf("%v, want %v", err, enough)
 	}
 	within(t, ended, "the server goes on after its client")
 }
 
-// TestCancelInGreeting: a primary that does not even answer the hello holds up
-// nobody who has a context.
+// TestCancelInGreeting: a caller with a context is not held up by a primary that
+// does not even answer the hello.
 func TestCancelInGreeting(t *testing.T) {
 	greeting, over := make(chan struct{}), make(chan struct{})
 	c := listen(t, func(conn *Conn) { close(greeting); <-over })
@@ -228,7 +229,7 @@ func TestCancelInGreeting(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-greeting; cancel() }()
 	before := time.Now()
-	if _, err := c.Status(ctx); err != context.Canceled {
+	if _, err := control.Get(ctx, c, control.StatusQuery{}); err != context.Canceled {
 		t.Errorf("%v, want %v", err, context.Canceled)
 	}
 	if d := time.Since(before); d > HelloTimeout/2 {
@@ -241,7 +242,7 @@ func TestDeadline(t *testing.T) {
 	c := serve(t, &silent{}, anyone)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := c.Status(ctx)
+	_, err := control.Get(ctx, c, control.StatusQuery{})
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, control.ErrTimeout) {
 		t.Errorf("%v", err)
 	}
@@ -249,7 +250,7 @@ func TestDeadline(t *testing.T) {
 
 type silent struct{ fake }
 
-func (*silent) Status(ctx context.Context) (control.Status, error) {
+func (*silent) Get(ctx context.Context, _ any) (any, error) {
 	<-ctx.Done()
 	return control.Status{}, ctx.Err()
 }
@@ -269,7 +270,7 @@ func TestSlowReader(t *testing.T) {
 		return nil
 	}}, anyone)
 	next := uint64(0)
-	err := c.Log(t.Context(), control.LogQuery{}, func(l control.LogLine) error {
+	err := control.Watch(t.Context(), c, control.LogQuery{}, func(l control.LogLine) error {
 		if l.Seq != next {
 			return fmt.Errorf("line %d, want %d", l.Seq, next)
 		}
@@ -325,7 +326,7 @@ func TestIdleIsPatience(t *testing.T) {
 		_ = conn.Send(soon, TypeReply, Reply{})
 	})
 	var got []control.LogLine
-	must(t, c.Log(t.Context(), control.LogQuery{}, collect(&got)))
+	must(t, control.Watch(t.Context(), c, control.LogQuery{}, collect(&got)))
 	if d := cmp.Diff([]control.LogLine{{Text: "news"}}, got); d != "" {
 		t.Errorf("lines (-want +got):\n%s", d)
 	}
@@ -344,8 +345,21 @@ func BenchmarkRequest(b *testing.B) {
 	c := serve(b, &fake{}, anyone)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.Status(b.Context()); err != nil {
+		if _, err := control.Get(b.Context(), c, control.StatusQuery{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestRefusedBeforeHello: a primary that has no place for a connection says so
+// and closes it, perhaps before the hello has gone.
+func TestRefusedBeforeHello(t *testing.T) {
+	_, _, err := Open(t.Context(), func(context.Context) (*net.UnixConn, error) {
+		ours, theirs := pair(t)
+		primary := NewConn(theirs)
+		return ours, errors.Join(primary.Send(soon, TypeRefused, FailureOf(control.ErrBusy)), primary.Close())
+	}, Hello{})
+	if !errors.Is(err, control.ErrBusy) {
+		t.Errorf("%v, want busy", err)
 	}
 }

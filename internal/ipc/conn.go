@@ -39,7 +39,7 @@ type Conn struct {
 	came []arrival // received, not yet claimed by a message
 }
 
-// arrival are the descriptors of one read, which are those of one message: a
+// arrival are the descriptors of one read. They belong to one message, because a
 // read ends behind the first byte that carries some.
 type arrival struct {
 	fds   []int
@@ -53,16 +53,16 @@ func NewConn(c *net.UnixConn) *Conn { return &Conn{c: c, limit: HelloLimit} }
 // may send them from now on.
 func (c *Conn) Trust(descriptors bool) { c.limit, c.fdsOK = MessageLimit, descriptors }
 
-// Close ends the conversation and with it what it asked for. Descriptors that
-// nobody claimed are closed by Receive, which fails from now on.
+// Close ends the conversation and cancels what it asked for. Receive fails from
+// now on, and closes the descriptors that no message has claimed.
 func (c *Conn) Close() error { return c.c.Close() }
 
 // CloseRead lets the peer send no more. What it has sent can still be received,
 // up to io.EOF.
 func (c *Conn) CloseRead() error { return c.c.CloseRead() }
 
-// File gives the connection itself away as a descriptor, to be sent to another
-// process. Nothing may have been received that was not consumed.
+// File returns the connection itself as a descriptor, to be sent to another
+// process. Everything received must have been consumed.
 func (c *Conn) File() (*os.File, error) {
 	if len(c.buf) > 0 {
 		return nil, errors.New("hand over a conversation: unread bytes")
@@ -99,16 +99,16 @@ func (m *Message) Files() []int {
 	return files
 }
 
-// Short tells that descriptors came with the message and could not be taken in:
-// this process has no room for as many (EMFILE; MSG_CTRUNC, recvmsg(2)). Then
-// none is left of them, and FDs is 0.
+// Short reports that descriptors came with the message and there was no room for
+// all of them (EMFILE; MSG_CTRUNC, recvmsg(2)). Then all have been closed, and
+// FDs is 0.
 func (m *Message) Short() bool { return m.short }
 
-// Discard closes the descriptors that nobody took.
+// Discard closes the descriptors that were not taken by Files.
 func (m *Message) Discard() { closeAll(m.Files()) }
 
-// decoding is strict about shape and bounded in depth and width; sizes are
-// bounded by the conversation.
+// decoding is strict about shape and bounded in depth and width; the conversation
+// bounds sizes.
 var decoding = func() cbor.DecMode {
 	mode, err := cbor.DecOptions{
 		MaxNestedLevels:  16,
@@ -128,7 +128,7 @@ var decoding = func() cbor.DecMode {
 var encoding = func() cbor.EncMode {
 	mode, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
 	if err != nil {
-		panic(err) // the options above are constant
+		panic(err)
 	}
 	return mode
 }()
@@ -144,8 +144,8 @@ func Encode(body any) (cbor.RawMessage, error) {
 // Decode reads what Encode gave.
 func Decode(data []byte, v any) error { return decoding.Unmarshal(data, v) }
 
-// Send writes one message with descriptors within d. A message that could be
-// written in part only ends the conversation.
+// Send writes one message with descriptors within d. If only a part can be
+// written, the conversation ends.
 func (c *Conn) Send(d time.Duration, kind string, body any, fds ...int) error {
 	raw, err := Encode(body)
 	if err != nil {
@@ -165,15 +165,15 @@ func (c *Conn) Send(d time.Duration, kind string, body any, fds ...int) error {
 	}
 	if n, err := c.write(data, fds); err != nil {
 		if n > 0 {
-			_ = c.c.Close() // the peer has half a message: nothing can follow it
+			_ = c.c.Close() // the peer has half a message: nothing can follow
 		}
 		return fmt.Errorf("send %s: %w", kind, err)
 	}
 	return nil
 }
 
-// write sends data, the descriptors with its first byte, and tells how much
-// of it has gone.
+// write sends data, the descriptors with its first byte, and returns how much was
+// sent.
 func (c *Conn) write(data []byte, fds []int) (n int, err error) {
 	if len(fds) > 0 {
 		n, _, err = c.c.WriteMsgUnix(data, unix.UnixRights(fds...), nil)
@@ -185,9 +185,9 @@ func (c *Conn) write(data []byte, fds []int) (n int, err error) {
 	return n + more, err
 }
 
-// Receive reads one message. It waits no longer than d; 0 waits until one
-// comes or the conversation is closed. io.EOF means that the peer closed it
-// between two messages.
+// Receive reads one message. It waits at most d; with 0 until one comes or the
+// conversation is closed. io.EOF means that the peer closed it between two
+// messages.
 func (c *Conn) Receive(d time.Duration) (Message, error) {
 	var until time.Time
 	if d > 0 {
@@ -235,8 +235,8 @@ func (c *Conn) next() (Message, bool, error) {
 	return m, true, nil
 }
 
-// fill reads once. A read of a unix stream does not go beyond a byte that
-// carries descriptors, so they are in order with the messages.
+// fill reads once. A read of a unix stream does not go beyond a byte that carries
+// descriptors, so they come in the order of their messages.
 func (c *Conn) fill() error {
 	const chunk = 4 << 10
 	if free := cap(c.buf) - len(c.buf); free < chunk/2 {
@@ -312,7 +312,7 @@ func (c *Conn) claim(m *Message) error {
 	return nil
 }
 
-// fail closes what came and was not claimed: the conversation is of no more use.
+// fail closes the descriptors that no message has claimed.
 func (c *Conn) fail(err error) error {
 	for _, a := range c.came {
 		closeAll(a.fds)
@@ -329,6 +329,6 @@ func (c *Conn) fail(err error) error {
 
 func closeAll(fds []int) {
 	for _, fd := range fds {
-		_ = unix.Close(fd) // nothing to do about it
+		_ = unix.Close(fd)
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/control"
 )
 
 func TestReceiveTornMessage(t *testing.T) {
@@ -153,53 +155,46 @@ func TestDescriptorsGoWithTheirMessages(t *testing.T) {
 	}
 }
 
+// sendFiles sends data with n descriptors.
+func sendFiles(t *testing.T, c *net.UnixConn, data []byte, n int) {
+	t.Helper()
+	fds := make([]int, n)
+	for i := range fds {
+		fds[i] = file(t, "x")
+	}
+	_, _, err := c.WriteMsgUnix(data, unix.UnixRights(fds...), nil)
+	must(t, err)
+}
+
 // TestDescriptorsThatNobodyWants: however they come, none stays open.
 func TestDescriptorsThatNobodyWants(t *testing.T) {
-	send := func(t *testing.T, c *net.UnixConn, data []byte, n int) {
-		t.Helper()
-		fds := make([]int, n)
-		for i := range fds {
-			fds[i] = file(t, "x")
-		}
-		_, _, err := c.WriteMsgUnix(data, unix.UnixRights(fds...), nil)
-		must(t, err)
+	type part struct {
+		data []byte
+		fds  int
 	}
-	tests := map[string]struct {
-		trusted bool
-		send    func(*testing.T, *net.UnixConn)
-		fails   bool
+	session := func(claimed int) []byte { return wire(t, TypeSession, claimed, nil) }
+	for name, test := range map[string]struct {
+		parts    []part
+		stranger bool
+		fails    bool
 	}{
-		"unclaimed": {trusted: true, send: func(t *testing.T, c *net.UnixConn) {
-			send(t, c, wire(t, TypeReady, 0, nil), 3)
-		}},
-		"more claimed than came": {trusted: true, fails: true, send: func(t *testing.T, c *net.UnixConn) {
-			send(t, c, wire(t, TypeSession, 2, nil), 1)
-		}},
-		"a negative number claimed": {trusted: true, fails: true, send: func(t *testing.T, c *net.UnixConn) {
-			send(t, c, wire(t, TypeSession, -1, nil), 1)
-		}},
-		"too many hoarded": {trusted: true, fails: true, send: func(t *testing.T, c *net.UnixConn) {
-			send(t, c, []byte{0xa1}, 40) // the beginning of a message
-			send(t, c, []byte{0x61}, 40)
-		}},
-		"too many at once": {trusted: true, fails: true, send: func(t *testing.T, c *net.UnixConn) {
-			send(t, c, wire(t, TypeSession, 100, nil), 100)
-		}},
-		"from a stranger": {fails: true, send: func(t *testing.T, c *net.UnixConn) {
-			send(t, c, wire(t, TypeSession, 1, nil), 1)
-		}},
-		"discarded": {trusted: true, send: func(t *testing.T, c *net.UnixConn) {
-			send(t, c, wire(t, TypeSession, 2, nil), 2)
-		}},
-	}
-	for name, test := range tests {
+		"unclaimed":                 {parts: []part{{wire(t, TypeReady, 0, nil), 3}}},
+		"more claimed than came":    {parts: []part{{session(2), 1}}, fails: true},
+		"a negative number claimed": {parts: []part{{session(-1), 1}}, fails: true},
+		"too many hoarded":          {parts: []part{{[]byte{0xa1}, 40}, {[]byte{0x61}, 40}}, fails: true}, // the beginning of a message
+		"too many at once":          {parts: []part{{session(100), 100}}, fails: true},
+		"from a stranger":           {parts: []part{{session(1), 1}}, stranger: true, fails: true},
+		"discarded":                 {parts: []part{{session(2), 2}}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := pair(t)
 			c := NewConn(b)
-			if test.trusted {
+			if !test.stranger {
 				c.Trust(true)
 			}
-			test.send(t, a)
+			for _, p := range test.parts {
+				sendFiles(t, a, p.data, p.fds)
+			}
 			before := openFDs(t)
 			m, err := c.Receive(soon)
 			if (err != nil) != test.fails {
@@ -408,7 +403,7 @@ func FuzzReceive(f *testing.F) {
 		f.Add(bytes.Repeat([]byte{0x81}, 5000), trusted)                     // deep
 		f.Add(wire(f, TypeHello, 0, Hello{Protocol: Version, Purpose: PurposeControl, Secret: []byte("s")}), trusted)
 		f.Add(wire(f, TypeSession, 7, Session{User: "u", Args: []string{"a"}}), trusted)
-		f.Add(append(wire(f, TypeReady, 0, nil), wire(f, TypeReply, 0, Reply{Failure: &Failure{}})...), trusted)
+		f.Add(append(wire(f, TypeReady, 0, nil), wire(f, TypeReply, 0, Reply{Failure: &control.Error{}})...), trusted)
 		f.Add(wire(f, TypeMove, 1, Move{Connections: []Moving{{Listener: "web", Read: []byte("GET")}}}), trusted)
 		f.Add(wire(f, TypeStdin, 0, Data{Data: make([]byte, HelloLimit)}), trusted)
 	}
@@ -446,7 +441,7 @@ func FuzzReceive(f *testing.F) {
 func decodeAll(m Message) {
 	for _, v := range []any{
 		new(Hello), new(Welcome), new(Beat), new(Drain), new(Drained), new(Invite), new(Question), new(Session),
-		new(Attach), new(Request), new(Reply), new(Data), new(ExitStatus), new(Boot), new(Failure),
+		new(Attach), new(Request), new(Reply), new(Data), new(ExitStatus), new(Boot), new(control.Error),
 	} {
 		_ = m.Decode(v)
 	}

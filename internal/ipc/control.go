@@ -2,136 +2,131 @@ package ipc
 
 import (
 	"context"
+	"errors"
 
 	"github.com/norestart/norestart/control"
 )
 
-// Status implements [control.Control].
-func (c *Client) Status(ctx context.Context) (control.Status, error) {
-	return ask[control.Status](ctx, c, methodStatus, nil, nil)
+func (c *Client) Get(ctx context.Context, q any) (any, error) {
+	m, err := methodOf(q)
+	if err != nil {
+		return nil, err
+	}
+	if m.answer == nil {
+		return nil, control.ErrUsage
+	}
+	r, err := c.ask(ctx, m, q, nil)
+	if err != nil {
+		return nil, err
+	}
+	return m.answer(r.Body)
 }
 
-// Workers implements [control.Control].
-func (c *Client) Workers(ctx context.Context) ([]control.WorkerInfo, error) {
-	return ask[[]control.WorkerInfo](ctx, c, methodWorkers, nil, nil)
+// Watch implements [control.Control]. Lines and events that are followed go on
+// under the next primary.
+func (c *Client) Watch(ctx context.Context, q any, fn func(any) error) error {
+	switch q := q.(type) {
+	case control.LogQuery:
+		after := q.After
+		return following(ctx, q.Follow, func(from control.Cursor, lines int) error {
+			q.After, q.Lines = from, lines
+			return c.watch(ctx, q, func(x any) error { after = x.(control.LogLine).Cursor; return fn(x) })
+		}, &after, q.Lines)
+	case control.EventQuery:
+		after := q.After
+		return following(ctx, q.Follow, func(from control.Cursor, lines int) error {
+			q.After, q.Lines = from, lines
+			return c.watch(ctx, q, func(x any) error { after = x.(control.Event).Cursor; return fn(x) })
+		}, &after, q.Lines)
+	}
+	return c.watch(ctx, q, fn)
 }
 
-// Worker implements [control.Control].
-func (c *Client) Worker(ctx context.Context, id string) (control.WorkerDetail, error) {
-	return ask[control.WorkerDetail](ctx, c, methodWorker, id, nil)
-}
-
-// Scale implements [control.Control].
-func (c *Client) Scale(ctx context.Context, r control.ScaleRequest) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodScale, r, nil)
-}
-
-// Reload implements [control.Control].
-func (c *Client) Reload(ctx context.Context, r control.ReloadRequest) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodReload, r, nil)
-}
-
-// Rollback implements [control.Control].
-func (c *Client) Rollback(ctx context.Context, r control.RollbackRequest) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodRollback, r, nil)
-}
-
-// Generations implements [control.Control].
-func (c *Client) Generations(ctx context.Context) ([]control.GenerationInfo, error) {
-	return ask[[]control.GenerationInfo](ctx, c, methodGenerations, nil, nil)
-}
-
-// Restart implements [control.Control].
-func (c *Client) Restart(ctx context.Context, r control.RestartRequest) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodRestart, r, nil)
-}
-
-// Stop implements [control.Control].
-func (c *Client) Stop(ctx context.Context, r control.StopRequest) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodStop, r, nil)
-}
-
-// Revive implements [control.Control].
-func (c *Client) Revive(ctx context.Context, r control.ReviveRequest) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodRevive, r, nil)
-}
-
-// RestartWorker implements [control.Control].
-func (c *Client) RestartWorker(ctx context.Context, id string) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodRestartWorker, id, nil)
-}
-
-// StopWorker implements [control.Control].
-func (c *Client) StopWorker(ctx context.Context, id string) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodStopWorker, id, nil)
-}
-
-// Signal implements [control.Control].
-func (c *Client) Signal(ctx context.Context, r control.SignalRequest) error {
-	_, err := ask[none](ctx, c, methodSignal, r, nil)
+func (c *Client) watch(ctx context.Context, q any, fn func(any) error) error {
+	m, err := methodOf(q)
+	if err != nil {
+		return err
+	}
+	if m.element == nil {
+		return control.ErrUsage
+	}
+	_, err = c.ask(ctx, m, q, func(item Message) error {
+		e, err := m.element(item)
+		if err != nil {
+			return err
+		}
+		return fn(e)
+	})
 	return err
 }
 
-// Jobs implements [control.Control].
-func (c *Client) Jobs(ctx context.Context) ([]control.Job, error) {
-	return ask[[]control.Job](ctx, c, methodJobs, nil, nil)
-}
-
-// FollowJob implements [control.Control].
+// Do implements [control.Control].
 //
-// It goes on when the primary is replaced meanwhile, by itself or after a
-// crash, and tells no event twice.
-func (c *Client) FollowJob(ctx context.Context, id string, fn func(control.JobEvent) error) (control.Job, error) {
-	seen := 0
-	fresh := func(e control.JobEvent) error {
-		if e.Seq <= seen {
-			return nil
-		}
-		seen = e.Seq
-		return fn(e)
+// A followed job may outlive its primary: the next primary is asked for the whole
+// job. No event is told twice.
+func (c *Client) Do(ctx context.Context, r control.Request, fn func(control.JobEvent) error) (control.Job, error) {
+	if fn == nil {
+		return c.do(ctx, r, nil)
 	}
-	var j control.Job
-	err := outlive(ctx, func() (bool, error) {
-		before := seen
-		var err error
-		j, err = ask[control.Job](ctx, c, methodFollowJob, follow{ID: id}, each(fresh))
-		return seen > before, err
+	known, _ := r.(control.FollowRequest)
+	f := &follower{id: known.ID, fn: fn}
+	j, err := c.do(ctx, r, f.event)
+	if err == nil && f.id == "" && j.State == control.JobRunning { // a primary that does not stream it
+		accepted := j
+		if err := f.event(control.JobEvent{Event: control.StepAccepted, OK: true, Job: &accepted}); err != nil {
+			return j, err
+		}
+		err = control.ErrUnavailable
+	}
+	if f.id == "" || !errors.Is(err, control.ErrUnavailable) {
+		return j, err
+	}
+	err = outlive(ctx, func() (bool, error) {
+		before := f.seen
+		j, err = c.do(ctx, control.FollowRequest{ID: f.id}, f.event)
+		return f.seen > before, err
 	})
 	return j, err
 }
 
-// CancelJob implements [control.Control].
-func (c *Client) CancelJob(ctx context.Context, id string) (control.Job, error) {
-	return ask[control.Job](ctx, c, methodCancelJob, id, nil)
+// follower gets the events of one job.
+type follower struct {
+	id   string // empty: it is not yet accepted
+	seen int
+	fn   func(control.JobEvent) error
 }
 
-// Log implements [control.Control].
-func (c *Client) Log(ctx context.Context, q control.LogQuery, fn func(control.LogLine) error) error {
-	after := q.After
-	return following(ctx, q.Follow, func(from control.Cursor, lines int) error {
-		q.After, q.Lines = from, lines
-		_, err := ask[none](ctx, c, methodLog, q, each(func(x control.LogLine) error { after = x.Cursor; return fn(x) }))
-		return err
-	}, &after, q.Lines)
+func (f *follower) event(e control.JobEvent) error {
+	switch {
+	case e.Event == control.StepAccepted && f.id == "" && e.Job != nil:
+		f.id = e.Job.ID
+	case e.Seq <= f.seen:
+		return nil
+	default:
+		f.seen = e.Seq
+	}
+	return f.fn(e)
 }
 
-// Events implements [control.Control].
-func (c *Client) Events(ctx context.Context, q control.EventQuery, fn func(control.Event) error) error {
-	after := q.After
-	return following(ctx, q.Follow, func(from control.Cursor, lines int) error {
-		q.After, q.Lines = from, lines
-		_, err := ask[none](ctx, c, methodEvents, q, each(func(x control.Event) error { after = x.Cursor; return fn(x) }))
-		return err
-	}, &after, q.Lines)
-}
-
-// Call implements [control.Control].
-func (c *Client) Call(ctx context.Context, r control.CallRequest, fn func(control.CallReply) error) error {
-	_, err := ask[none](ctx, c, methodCall, r, each(fn))
-	return err
-}
-
-// Spec implements [control.Control].
-func (c *Client) Spec(ctx context.Context) (control.Spec, error) {
-	return ask[control.Spec](ctx, c, methodSpec, nil, nil)
+func (c *Client) do(ctx context.Context, r control.Request, fn func(control.JobEvent) error) (control.Job, error) {
+	var j control.Job
+	m, err := methodOf(r)
+	if err != nil {
+		return j, err
+	}
+	var item func(Message) error
+	if fn != nil {
+		item = func(m Message) error {
+			var e control.JobEvent
+			if err := m.Decode(&e); err != nil {
+				return err
+			}
+			return fn(e)
+		}
+	}
+	reply, err := c.ask(ctx, m, r, item)
+	if err != nil {
+		return j, err
+	}
+	return j, decodeBody(m.name, reply.Body, &j)
 }

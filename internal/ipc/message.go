@@ -28,27 +28,39 @@ const HelloTimeout = 5 * time.Second
 const (
 	TypeHello   = "hello"   // Hello: opens every conversation
 	TypeWelcome = "welcome" // Welcome
-	TypeRefused = "refused" // Failure: then the connection is closed
+	TypeRefused = "refused" // control.Error: then the connection is closed
 
-	TypeReady   = "ready"   // worker: it serves
-	TypeBeat    = "beat"    // Beat
-	TypeDrain   = "drain"   // Drain: stop taking work
-	TypeLeaving = "leaving" // worker: it ends by itself, send work elsewhere
-	TypeClosed  = "closed"  // worker: accepts no more connections
-	TypeDrained = "drained" // Drained: it has finished and exits
-	TypeLegacy  = "legacy"  // one descriptor: take over the connections of a worker that drains
-	TypeMove    = "move"    // Move, with descriptors: from a worker that drains to its heir
-	TypeMoved   = "moved"   // Moved: the answer
-	TypeInvite  = "invite"  // Invite: come and take a question
-	TypeSockets = "sockets" // Sockets, with descriptors: the pool's, to keep or to give back
-	TypeSession = "session" // Session, one descriptor: a local caller's conversation
+	TypeReady    = "ready"   // worker: it serves
+	TypeBeat     = "beat"    // Beat
+	TypeDrain    = "drain"   // Drain: stop taking work
+	TypeLeaving  = "leaving" // worker: it ends by itself, send work elsewhere
+	TypeClosed   = "closed"  // worker: accepts no more connections
+	TypeDrained  = "drained" // Drained: it has finished and exits
+	TypeHandover = "legacy"  // one descriptor: a conversation with the predecessor, which hands its connections over
+	TypeMove     = "move"    // Move, with descriptors: from a predecessor to its successor
+	TypeMoved    = "moved"   // Moved: the answer
+	TypeInvite   = "invite"  // Invite: fetch a question
+	TypeSockets  = "sockets" // Sockets, with descriptors: the pool's, to keep or to give back
+	TypeHeard    = "heard"   // Heard: what another program said while there was no primary
+	TypeAccept   = "accept"  // Accept: accept the connections that wait in the sockets of other slots
+	TypeSession  = "session" // Session, one descriptor: a local caller's conversation
+
+	TypeUpstreams = "upstreams" // Upstreams: to the relay
+	TypeLeft      = "left"      // Left: from the relay
+
+	TypePrepared = "prepared" // worker: its modules wait for the state of its predecessor
+	TypeYield    = "yield"    // one descriptor: a conversation with the successor, which waits for the state
+	TypeInherit  = "inherit"  // one descriptor: a conversation with the predecessor; none: there is none
+	TypeState    = "state"    // State, with descriptors: of one module, from a predecessor to its successor
+	TypeTaken    = "taken"    // Taken: the modules of the successor can go on with it
+	TypeYours    = "yours"    // the answer: the predecessor will not go on by itself
 
 	TypeRequest = "request" // Request
 	TypeItem    = "item"    // one element of a streamed answer
 	TypeIdle    = "idle"    // the streamed answer goes on
 	TypeReply   = "reply"   // Reply: the answer, or the end of it
 
-	TypeOpen    = "open"    // OpenFile: a file in the primary's custody
+	TypeOpen    = "open"    // OpenFile: a file of the state directory
 	TypeOpened  = "opened"  // Opened, with its descriptor
 	TypeRecord  = "record"  // a record for the audit log
 	TypePrepare = "prepare" // make what is missing in the state directory
@@ -66,12 +78,11 @@ const (
 // Purpose of a conversation.
 type Purpose string
 
-// The purposes.
 const (
 	PurposeControl Purpose = "control" // a worker's lasting conversation
 	PurposeRequest Purpose = "request" // one request
 	PurposeTake    Purpose = "take"    // take the question of an invite
-	PurposeCustody Purpose = "custody" // one thing of the state directory
+	PurposeBroker  Purpose = "custody" // one thing of the state directory, see [Broker]
 )
 
 // Hello opens a conversation. On ctl.sock only Protocol and Purpose are set.
@@ -84,12 +95,14 @@ type Hello struct {
 	Secret      []byte  `cbor:"secret,omitempty"`
 	Token       string  `cbor:"token,omitempty"` // of an invite
 
-	// The whole truth of a worker that comes back to a primary.
+	// The report of a worker that joins: all that a new primary has to know of
+	// it.
 	Ready    bool `cbor:"ready,omitempty"`
 	Leaving  bool `cbor:"leaving,omitempty"`
 	Draining bool `cbor:"draining,omitempty"`
-	Closed   bool `cbor:"closed,omitempty"` // accepts no more connections
-	Kept     int  `cbor:"kept,omitempty"`   // sockets of the pool that it could give back
+	Closed   bool `cbor:"closed,omitempty"`   // accepts no more connections
+	Prepared bool `cbor:"prepared,omitempty"` // waits for the state of its predecessor
+	Kept     int  `cbor:"kept,omitempty"`     // sockets of the pool that it could give back
 }
 
 // Welcome answers a hello.
@@ -97,8 +110,8 @@ type Welcome struct {
 	Protocol int    `cbor:"protocol"`
 	Name     string `cbor:"name"` // of the cluster
 	PID      int    `cbor:"pid"`  // of the primary
-	// Sockets asks the worker to give back the pool's sockets: this primary
-	// has not opened them.
+	// Sockets asks the worker to give the pool's sockets back, because this
+	// primary has not opened them.
 	Sockets bool `cbor:"sockets,omitempty"`
 }
 
@@ -109,17 +122,17 @@ type Beat struct {
 	Hijacked    int   `cbor:"hijacked,omitempty"` // of the connections: taken over by handlers
 }
 
-// Drain asks a worker to stop taking work and to end. With a descriptor it
-// names who takes its idle connections: the other end of the pair came to that
-// one by [TypeLegacy].
+// Drain asks a worker to stop taking work and to end. A descriptor with it is a
+// conversation with the successor that takes its idle connections; the other end
+// went there by [TypeHandover].
 type Drain struct {
-	// Linger keeps the listeners open during the lame duck: no successor
-	// accepts on them, and what is already queued must be served.
+	// Linger keeps the listeners open during the lame duck: no successor accepts
+	// on them, so queued connections must be served here.
 	Linger   bool          `cbor:"linger"`
 	LameDuck time.Duration `cbor:"lame_duck"`
-	// Deadline is when what still runs is cut; 0: never.
+	// Deadline is when unfinished work is cut; 0: never.
 	Deadline time.Duration `cbor:"deadline"`
-	// Final is set when the whole cluster stops: lasting sessions end too.
+	// Final is set when the whole cluster stops: lasting sessions end, too.
 	Final bool `cbor:"final"`
 }
 
@@ -148,6 +161,26 @@ type Moved struct {
 	Taken []bool `cbor:"taken"`
 }
 
+// State is what one module of a worker hands to that of its successor. Its
+// descriptors are those of Files; if Size is not 0, the first one is a sealed
+// memfd with so many bytes instead of Data. Files that have no room in one message
+// follow in further ones with the same name.
+type State struct {
+	Module  string    `cbor:"module,omitempty"`
+	Version string    `cbor:"version,omitempty"`
+	Data    []byte    `cbor:"data,omitempty"`
+	Size    int64     `cbor:"size,omitempty"`
+	Reloads int       `cbor:"reloads,omitempty"` // that the state has seen
+	More    bool      `cbor:"more,omitempty"`    // files of this module follow
+	Last    bool      `cbor:"last,omitempty"`    // all modules have been sent; one descriptor: a pipe whose writing end the successor keeps while it lives
+	Held    time.Time `cbor:"held,omitzero"`     // with Last: since when no request is answered
+}
+
+// Taken names the modules that go on.
+type Taken struct {
+	Modules []string `cbor:"modules"`
+}
+
 // Invite asks a worker to open a conversation and take a question.
 type Invite struct {
 	Token string `cbor:"token"`
@@ -166,23 +199,33 @@ type Session struct {
 	Args []string `cbor:"args"`
 }
 
-// Attach asks the primary to hand this conversation to a shell worker.
+// Attach asks the primary to hand this conversation to a worker that runs the
+// command: that of a local caller to a shell worker, that of a worker to the agent.
 type Attach struct {
 	Args []string `cbor:"args"`
+	User string   `cbor:"user,omitempty"` // for whom; a worker vouches for it
 }
 
-// Request asks for a method of [control.Control]. The body of the message
-// holds it; Body is the method's own argument.
+// Request is a value of package control: its type is the method, its fields are
+// the Body.
 type Request struct {
 	Method string `cbor:"method"`
-	User   string `cbor:"user"` // whom the sender vouches for
+	User   string `cbor:"user"` // the sender vouches for it
 	Body   []byte `cbor:"body,omitempty"`
+	Follow bool   `cbor:"follow,omitempty"` // answer with the events of the job, up to its end
 }
 
 // Reply ends a request.
 type Reply struct {
-	Failure *Failure `cbor:"failure,omitempty"`
-	Body    []byte   `cbor:"body,omitempty"`
+	Failure *control.Error `cbor:"failure,omitempty"`
+	Body    []byte         `cbor:"body,omitempty"`
+}
+
+func (r *Reply) Err() error {
+	if r.Failure == nil {
+		return nil
+	}
+	return r.Failure
 }
 
 // Data is a piece of a stream.
@@ -196,8 +239,8 @@ type ExitStatus struct {
 	Status int `cbor:"status"`
 }
 
-// Boot is what a new worker reads from its inherited pipe: who it is and how
-// to prove it. It never travels in the environment or in arguments.
+// Boot is what a new worker reads from an inherited file: which worker it is, and
+// its secret. It is never in the environment or in arguments.
 type Boot struct {
 	Cluster     string        `cbor:"cluster"`
 	Version     string        `cbor:"version"`
@@ -206,13 +249,17 @@ type Boot struct {
 	Generation  int           `cbor:"generation"`
 	Incarnation uint64        `cbor:"incarnation"`
 	Secret      []byte        `cbor:"secret"`
-	Run         string        `cbor:"run"`   // run directory
+	Run         string        `cbor:"run"`
 	State       string        `cbor:"state"` // state directory
 	Beat        time.Duration `cbor:"beat"`
 	Orphan      string        `cbor:"orphan,omitempty"` // policy without a primary
 	OrphanAfter time.Duration `cbor:"orphan_after,omitempty"`
+	Leave       *Drain        `cbor:"leave,omitempty"` // how it drains by its own wish; nil: by the defaults
 	Listeners   []Inherited   `cbor:"listeners"`
-	Sockets     []Socket      `cbor:"sockets,omitempty"` // all of the pool, to be given back to the next primary
+	Sockets     []Socket      `cbor:"sockets,omitempty"`  // all of the pool, to be given back to the next primary
+	Settings    []byte        `cbor:"settings,omitempty"` // of its pool, where they are not in the program
+	// Introduces says that this primary answers [TypePrepared].
+	Introduces bool `cbor:"introduces,omitempty"`
 }
 
 // Inherited is a listening socket that the worker was started with.
@@ -233,33 +280,59 @@ type Socket struct {
 type Sockets struct {
 	Sockets []Socket `cbor:"sockets"`
 	Last    bool     `cbor:"last"` // all have been sent
+	// Drop names listeners whose sockets are not to be kept any more.
+	Drop []string `cbor:"drop,omitempty"`
 }
 
-// Failure is an error on the wire.
-type Failure struct {
-	Code    string `cbor:"code"`
-	Message string `cbor:"message"`
-	Hint    string `cbor:"hint,omitempty"`
+// NotifySocket is the name in [Sockets] of that to which other programs send
+// (sd_notify(3)). It is no listening socket, is not given back, and takes the place
+// of an earlier one.
+const NotifySocket = " notify"
+
+// Heard is a message of another program that came while there was no primary.
+type Heard struct {
+	From []int  `cbor:"from"` // its sender, the parent of that, and so on
+	Text []byte `cbor:"text"`
 }
 
-// FailureOf is err for the wire.
-func FailureOf(err error) *Failure {
+// Accept asks a worker to accept the connections that wait in sockets of other
+// slots, on which no worker accepts now.
+type Accept struct {
+	Listener string `cbor:"listener"`
+	Slots    []int  `cbor:"slots"`
+}
+
+// Upstreams are the processes of a pool to which the relay passes connections on. It
+// takes the place of an earlier one for that pool.
+type Upstreams struct {
+	Pool    string     `cbor:"pool"`
+	Serving []Upstream `cbor:"serving"`
+	// Leaving are those that are to end: for each the relay says [TypeLeft] as soon
+	// as no connection waits for its answer.
+	Leaving []uint64 `cbor:"leaving,omitempty"`
+}
+
+// Upstream is one of them.
+type Upstream struct {
+	Incarnation uint64 `cbor:"incarnation"`
+	Addr        string `cbor:"addr"` // private
+}
+
+// Left says that a process may be asked to end.
+type Left struct {
+	Incarnation uint64 `cbor:"incarnation"`
+}
+
+// FailureOf is err as it crosses the wire.
+func FailureOf(err error) *control.Error {
 	if err == nil {
 		return nil
 	}
 	var e *control.Error
 	if !errors.As(err, &e) {
-		return &Failure{Code: control.ErrInternal.Code, Message: err.Error()}
+		return &control.Error{Code: control.ErrInternal.Code, Message: err.Error()}
 	}
-	return &Failure{Code: e.Code, Message: err.Error(), Hint: e.Hint}
-}
-
-// Err is the failure as an error; nil when there is none.
-func (f *Failure) Err() error {
-	if f == nil {
-		return nil
-	}
-	return &control.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
+	return &control.Error{Code: e.Code, Message: err.Error(), Hint: e.Hint, Job: e.Job}
 }
 
 // ReadBoot reads the boot message of a new worker.

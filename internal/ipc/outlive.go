@@ -9,8 +9,8 @@ import (
 	"github.com/norestart/norestart/control"
 )
 
-// outlive repeats what goes on under the next primary when there is none for a
-// while. Whatever makes progress has its whole time again.
+// outlive repeats do while there is no primary, for successorTimeout since its
+// last progress.
 func outlive(ctx context.Context, do func() (progress bool, err error)) error {
 	var until time.Time
 	for {
@@ -32,12 +32,12 @@ func outlive(ctx context.Context, do func() (progress bool, err error)) error {
 	}
 }
 
-// everything is more than a primary keeps: what the next one has is all new to
-// whoever followed the one before.
+// everything is more lines than a primary keeps: to a caller who followed the
+// last primary, all lines of the next one are new.
 const everything = 1 << 30
 
-// following reads a stream over the lives of primaries: one that was executed in
-// place goes on where it was, one that begins anew is read from its beginning.
+// following reads a stream over several primaries. After an exec in place it goes
+// on where it was; a primary that began anew is read from its beginning.
 func following(ctx context.Context, follow bool, ask func(after control.Cursor, lines int) error, after *control.Cursor, lines int) error {
 	if !follow {
 		return ask(*after, lines)
@@ -54,7 +54,7 @@ func following(ctx context.Context, follow bool, ask func(after control.Cursor, 
 }
 
 const (
-	// successorTimeout is how long the next primary may take to come.
+	// successorTimeout bounds the wait for the next primary.
 	successorTimeout = 10 * time.Second
 	successorPause   = 20 * time.Millisecond
 )

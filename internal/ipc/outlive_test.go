@@ -65,7 +65,7 @@ func TestLogOutlivesItsPrimary(t *testing.T) {
 	c := primaries(t, life(false), life(false, line(1, 7), line(1, 8)), life(false, line(1, 9)), life(true, line(2, 1)))
 	var got []control.Cursor
 	q := control.LogQuery{Worker: "web/0", Lines: 10, Follow: true}
-	must(t, c.Log(t.Context(), q, func(x control.LogLine) error { got = append(got, x.Cursor); return nil }))
+	must(t, control.Watch(t.Context(), c, q, func(x control.LogLine) error { got = append(got, x.Cursor); return nil }))
 	if d := cmp.Diff([]control.Cursor{{Epoch: 1, Seq: 7}, {Epoch: 1, Seq: 8}, {Epoch: 1, Seq: 9}, {Epoch: 2, Seq: 1}}, got); d != "" {
 		t.Errorf("lines (-want +got):\n%s", d)
 	}
@@ -80,7 +80,7 @@ func TestLogOutlivesItsPrimary(t *testing.T) {
 // TestLogWithoutFollow is asked for once.
 func TestLogWithoutFollow(t *testing.T) {
 	c := primaries(t, func(*Conn, Request) {})
-	err := c.Log(t.Context(), control.LogQuery{}, func(control.LogLine) error { return nil })
+	err := control.Watch(t.Context(), c, control.LogQuery{}, func(control.LogLine) error { return nil })
 	if !errors.Is(err, control.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
@@ -101,7 +101,7 @@ func TestJobOutlivesItsPrimary(t *testing.T) {
 		}
 	}
 	var got []int
-	j, err := primaries(t, life(false, 2), life(true, 4)).FollowJob(t.Context(), "7", func(e control.JobEvent) error {
+	j, err := primaries(t, life(false, 2), life(true, 4)).Do(t.Context(), control.FollowRequest{ID: "7"}, func(e control.JobEvent) error {
 		got = append(got, e.Seq)
 		return nil
 	})
@@ -110,7 +110,7 @@ func TestJobOutlivesItsPrimary(t *testing.T) {
 	}
 }
 
-// TestOutliveEnds: nobody waits for a primary for ever.
+// TestOutliveEnds: no caller waits for a primary for ever.
 func TestOutliveEnds(t *testing.T) {
 	other := errors.New("other")
 	for name, test := range map[string]struct {

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peer tells which process is at the other end (SO_PEERCRED, unix(7)): the one
-// that connected, at the time it did.
+// Peer returns the process at the other end (SO_PEERCRED, unix(7)): the one that
+// connected, at that time.
 func (c *Conn) Peer() (*unix.Ucred, error) {
 	raw, err := c.c.SyscallConn()
 	if err != nil {

@@ -12,43 +12,32 @@ import (
 )
 
 const (
-	// idleEvery is how often a streamed answer without news says that it goes on.
+	// idleEvery is how often a streamed answer without elements says that it goes
+	// on.
 	idleEvery = 10 * time.Second
-	// stallAfter is how long a reader of a streamed answer may not read.
+	// stallAfter bounds the write to a reader of a streamed answer.
 	stallAfter = 60 * time.Second
 )
 
 // Server answers requests with a [control.Control].
 type Server struct {
-	// As gives the cluster in the name of a user.
+	// As gives the cluster as one user may use it.
 	As func(user string) control.Control
-
-	methods map[string]method
 }
 
-// NewServer returns a server that asks as for the cluster in a user's name.
-func NewServer(as func(user string) control.Control) *Server {
-	s := &Server{As: as, methods: make(map[string]method)}
-	for _, m := range methods() {
-		s.methods[m.name] = m
-	}
-	return s
-}
-
-// With is the same server for a caller of its own.
-func (s *Server) With(as func(user string) control.Control) *Server {
-	return &Server{As: as, methods: s.methods}
-}
-
-// Answer carries out one request on its conversation and returns when the
-// answer is sent or the peer has gone. allow refuses what the peer has no
-// right to.
+// Answer carries out one request on its conversation and returns when the answer
+// is sent or the peer has gone. allow refuses requests that the peer has no right
+// to.
 func (s *Server) Answer(ctx context.Context, c *Conn, r Request, allow func(*Request) error) error {
-	m, ok := s.methods[r.Method]
-	if !ok {
-		return reply(c, nil, fmt.Errorf("%w: the primary knows no method %q", control.ErrUsage, r.Method))
+	m, err := methodNamed(r.Method)
+	if err == nil {
+		err = allow(&r)
 	}
-	if err := allow(&r); err != nil {
+	var q any
+	if err == nil {
+		q, err = m.decode(r.Body)
+	}
+	if err != nil {
 		return reply(c, nil, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -58,14 +47,17 @@ func (s *Server) Answer(ctx context.Context, c *Conn, r Request, allow func(*Req
 	defer c.Close() // ends the watcher
 	wg.Go(func() {
 		defer cancel()
-		_, _ = c.Receive(0) // whatever comes or ends: the peer wants no more
+		_, _ = c.Receive(0) // any message, and the end, mean that the peer wants no more
 	})
 	beating := newBeating(c)
 	wg.Go(func() {
 		defer cancel()
 		beating.run(ctx)
 	})
-	body, err := m.run(ctx, s.As(r.User), r.Body, beating.item)
+	body, err := m.run(ctx, s.As(r.User), q, r.Follow, beating.item)
+	if err != nil && ctx.Err() != nil {
+		return err // the peer has gone, or the primary ends
+	}
 	return reply(c, body, err)
 }
 
@@ -100,11 +92,11 @@ func reply(c *Conn, body any, err error) error {
 	return err
 }
 
-// errTooMuch is what is answered when the answer itself does not fit.
+// errTooMuch replaces an answer that does not fit into a message.
 var errTooMuch = &control.Error{Code: control.ErrInternal.Code, Message: "the answer is larger than a message may be"}
 
-// beating sends the elements of a streamed answer, and says that it goes on
-// when there are none.
+// beating sends the elements of a streamed answer, and a sign that it goes on
+// while there are none.
 type beating struct {
 	c    *Conn
 	sent chan struct{}

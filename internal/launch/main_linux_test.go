@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -18,7 +19,20 @@ import (
 // parent with odd habits would have done.
 const before = "LAUNCH_TEST_BEFORE"
 
+// listens makes this binary a program that listens on its value and tells the
+// address that it has then.
+const listens = "LAUNCH_TEST_LISTEN"
+
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(listens); addr != "" {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println(ln.Addr())
+		return
+	}
 	if os.Getenv(RoleVariable) != Role {
 		goleak.VerifyTestMain(m)
 		return
@@ -114,7 +128,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 func read(t *testing.T, f *os.File) string {
 	t.Helper()
 	defer f.Close()
-	if err := f.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := f.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	b, err := io.ReadAll(f)

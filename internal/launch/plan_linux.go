@@ -6,45 +6,57 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
-// Plan is how to start a program.
+// Plan says how to start a program.
 type Plan struct {
-	Path string   // executed as it is, never searched for; relative to Dir
-	Argv []string // Argv[0] too
+	Path string   // executed as it is, without a search in PATH; relative to Dir
+	Argv []string // with Argv[0]
 	Env  []string // the whole environment, "NAME=value"
 	Dir  string   // working directory; empty: the primary's
 
-	// Files is how many descriptors the program gets: 0 to Files-1, which
-	// are those that were given to New.
+	// Files is the number of descriptors that the program gets: 0 to Files-1,
+	// those that were given to New.
 	Files int
-	// ListenNames, when not empty, tells the program about sockets in the
-	// way of systemd (sd_listen_fds(3)): descriptors 3, 4, … have these
-	// names, and LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES are set.
-	ListenNames []string
+	// Listen names the descriptors from 3 on that are listening sockets: the
+	// program is told of them by LISTEN_FDS and its like (sd_listen_fds(3)).
+	Listen []string
+	// ListenEnv tells of them in another way, too: "NGINX" or "EINHORN".
+	ListenEnv string
+	// Gate lets the program wait for a byte on a pipe whose reading end the caller
+	// appends to the files of the stage. If the pipe ends without one, as with its
+	// caller, the program is not executed.
+	Gate bool
 
 	// Limits are soft and hard resource limits by name: nofile, nproc
-	// (counts), as, core, fsize (bytes). Those that are not named stay as the
-	// primary got them. Unlimited is [Unlimited].
+	// (counts), as, core, fsize (bytes). Other limits stay as the primary got
+	// them. [Unlimited] means none.
 	Limits map[string]uint64
-	// Umask is the file mode creation mask, when not nil.
-	Umask *uint32
-	// User, when not nil, is whom the program runs as.
+	// Umask, when not nil, is the file mode creation mask (umask(2)).
+	Umask *int
+	// Nice, when not 0, is the nice value (setpriority(2)).
+	Nice int
+	// User, when not nil, is the identity of the program.
 	User *User
-	// NoNewPrivs forbids that the program, or one that it executes, gains
+	// NoNewPrivs keeps the program, and what it executes, from gaining
 	// privileges (prctl(2), PR_SET_NO_NEW_PRIVS).
 	NoNewPrivs bool
+	// Seize makes listen(2) of the program, and of what it starts, wait for a
+	// supervisor (package seize), whose descriptor [Stage.Notify] returns. It
+	// needs NoNewPrivs.
+	Seize bool
 }
 
 // User is the identity that a program runs under.
 type User struct {
 	UID    uint32
 	GID    uint32
-	Groups []uint32 // all supplementary groups; empty: none
+	Groups []uint32 // all supplementary groups
 }
 
-// Unlimited as a limit means none (RLIM_INFINITY, getrlimit(2)).
+// Unlimited is the limit RLIM_INFINITY of getrlimit(2).
 const Unlimited = ^uint64(0)
 
 // maxPlan bounds an encoded plan. The kernel takes at most 6 MiB of arguments
@@ -54,41 +66,52 @@ const maxPlan = 9 << 20
 // maxFiles bounds the descriptors of a plan.
 const maxFiles = 4096
 
+// firstSocket is the descriptor of the first listening socket
+// (SD_LISTEN_FDS_START, sd_listen_fds(3)).
+const firstSocket = 3
+
 // wirePlan is a plan as it is written. Strings of the system are bytes, not
 // UTF-8 text, so they travel as bytes.
 type wirePlan struct {
-	Version     int
-	Path        []byte
-	Argv        [][]byte
-	Env         [][]byte
-	Dir         []byte
-	Files       int
-	ListenNames []string
-	Limits      map[string]uint64
-	Umask       *uint32
-	User        *User
-	NoNewPrivs  bool
+	Version    int
+	Path       []byte
+	Argv       [][]byte
+	Env        [][]byte
+	Dir        []byte
+	Files      int
+	Listen     []string `json:",omitempty"` // an older launcher does not know it
+	ListenEnv  string   `json:",omitempty"`
+	Gate       bool     `json:",omitempty"`
+	Limits     map[string]uint64
+	Umask      *int `json:",omitempty"`
+	Nice       int  `json:",omitempty"`
+	User       *User
+	NoNewPrivs bool
+	Seize      bool `json:",omitempty"`
 }
 
 const planVersion = 1
 
-// encode checks p and encodes it.
 func encode(p Plan) ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
 	b, err := json.Marshal(wirePlan{
-		Version:     planVersion,
-		Path:        []byte(p.Path),
-		Argv:        toBytes(p.Argv),
-		Env:         toBytes(p.Env),
-		Dir:         []byte(p.Dir),
-		Files:       p.Files,
-		ListenNames: p.ListenNames,
-		Limits:      p.Limits,
-		Umask:       p.Umask,
-		User:        p.User,
-		NoNewPrivs:  p.NoNewPrivs,
+		Version:    planVersion,
+		Path:       []byte(p.Path),
+		Argv:       toBytes(p.Argv),
+		Env:        toBytes(p.Env),
+		Dir:        []byte(p.Dir),
+		Files:      p.Files,
+		Listen:     p.Listen,
+		ListenEnv:  p.ListenEnv,
+		Gate:       p.Gate,
+		Limits:     p.Limits,
+		Umask:      p.Umask,
+		Nice:       p.Nice,
+		User:       p.User,
+		NoNewPrivs: p.NoNewPrivs,
+		Seize:      p.Seize,
 	})
 	if err != nil {
 		return nil, err
@@ -99,7 +122,6 @@ func encode(p Plan) ([]byte, error) {
 	return b, nil
 }
 
-// decode reads an encoded plan and checks it.
 func decode(b []byte) (Plan, error) {
 	var w wirePlan
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -114,21 +136,25 @@ func decode(b []byte) (Plan, error) {
 		return Plan{}, fmt.Errorf("plan has version %d, want %d", w.Version, planVersion)
 	}
 	p := Plan{
-		Path:        string(w.Path),
-		Argv:        toStrings(w.Argv),
-		Env:         toStrings(w.Env),
-		Dir:         string(w.Dir),
-		Files:       w.Files,
-		ListenNames: w.ListenNames,
-		Limits:      w.Limits,
-		Umask:       w.Umask,
-		User:        w.User,
-		NoNewPrivs:  w.NoNewPrivs,
+		Path:       string(w.Path),
+		Argv:       toStrings(w.Argv),
+		Env:        toStrings(w.Env),
+		Dir:        string(w.Dir),
+		Files:      w.Files,
+		Listen:     w.Listen,
+		ListenEnv:  w.ListenEnv,
+		Gate:       w.Gate,
+		Limits:     w.Limits,
+		Umask:      w.Umask,
+		Nice:       w.Nice,
+		User:       w.User,
+		NoNewPrivs: w.NoNewPrivs,
+		Seize:      w.Seize,
 	}
 	return p, p.check()
 }
 
-// check tells what no program can be started with.
+// check refuses a plan with which no program can be started.
 func (p Plan) check() error {
 	switch {
 	case p.Path == "":
@@ -137,30 +163,20 @@ func (p Plan) check() error {
 		return errors.New("no arguments, not even the program's name")
 	case p.Files < 0 || p.Files > maxFiles:
 		return fmt.Errorf("%d descriptors, want at most %d", p.Files, maxFiles)
-	case len(p.ListenNames) > 0 && len(p.ListenNames) > p.Files-firstListenFD:
-		return fmt.Errorf("%d sockets are named, but only %d descriptors given", len(p.ListenNames), p.Files)
-	case p.Umask != nil && *p.Umask > 0o777:
-		return fmt.Errorf("umask %#o, want at most 0777", *p.Umask)
+	case len(p.Listen) > 0 && firstSocket+len(p.Listen) > p.Files:
+		return fmt.Errorf("%d descriptors are too few for %d sockets", p.Files, len(p.Listen))
+	case p.ListenEnv != "" && p.ListenEnv != nginx && p.ListenEnv != einhorn:
+		return fmt.Errorf("unknown way %.40q to tell of sockets, want %s or %s", p.ListenEnv, nginx, einhorn)
+	case p.Seize && !p.NoNewPrivs:
+		return errors.New("a program with new privileges cannot be seized")
 	}
-	return errors.Join(p.checkStrings(), checkListenNames(p.ListenNames), checkLimits(p.Limits))
+	return errors.Join(p.checkStrings(), checkLimits(p.Limits))
 }
 
 func (p Plan) checkStrings() error {
-	for _, s := range append(append([]string{p.Path, p.Dir}, p.Argv...), p.Env...) {
+	for _, s := range slices.Concat([]string{p.Path, p.Dir}, p.Argv, p.Env, p.Listen) {
 		if strings.IndexByte(s, 0) >= 0 {
 			return fmt.Errorf("%.40q holds a zero byte", s)
-		}
-	}
-	return nil
-}
-
-// checkListenNames applies the rule of sd_pid_notify_with_fds(3) for names: up
-// to 255 characters of ASCII without control characters and colons.
-func checkListenNames(names []string) error {
-	for _, name := range names {
-		bad := func(r rune) bool { return r < ' ' || r > '~' || r == ':' }
-		if name == "" || len(name) > 255 || strings.ContainsFunc(name, bad) {
-			return fmt.Errorf("%.40q is not a name for a socket", name)
 		}
 	}
 	return nil

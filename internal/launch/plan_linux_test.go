@@ -11,11 +11,11 @@ import (
 )
 
 func fullPlan() Plan {
-	umask := uint32(0o22)
 	return Plan{
-		Path: "/srv/app", Argv: []string{"app", "", "b\xffd"}, Env: []string{"A=\xfe", "B="}, Dir: "/srv/\x80", Files: 5,
-		ListenNames: []string{"web", "web"}, Limits: map[string]uint64{"nofile": 1024, "core": Unlimited}, Umask: &umask,
-		User: &User{UID: 1, GID: 2, Groups: []uint32{3}}, NoNewPrivs: true,
+		Path: "/srv/app", Argv: []string{"app", "", "b\xffd"}, Env: []string{"A=\xfe", "B="}, Dir: "/srv/\x80", Files: 5, Listen: []string{"web", "admin"}, ListenEnv: nginx,
+		Limits: map[string]uint64{"nofile": 1024, "core": Unlimited},
+		Umask:  new(0o27), Nice: -5,
+		User: &User{UID: 1, GID: 2, Groups: []uint32{3}}, NoNewPrivs: true, Seize: true,
 	}
 }
 
@@ -45,13 +45,11 @@ func TestBadPlansAreRefusedOnBothSides(t *testing.T) {
 		{func(p *Plan) { p.Argv[0] = "a\x00b" }, "zero byte"},
 		{func(p *Plan) { p.Env[0] = "A=\x00" }, "zero byte"},
 		{func(p *Plan) { p.Dir = "\x00" }, "zero byte"},
-		{func(p *Plan) { p.Files = 4 }, "2 sockets are named, but only 4 descriptors given"},
 		{func(p *Plan) { p.Files = 4097 }, "want at most 4096"},
+		{func(p *Plan) { p.Files = 4 }, "4 descriptors are too few for 2 sockets"},
 		{func(p *Plan) { p.Files = -1 }, "want at most 4096"},
-		{func(p *Plan) { p.ListenNames[0] = "a:b" }, `"a:b" is not a name`},
-		{func(p *Plan) { p.ListenNames[0] = "" }, "is not a name"},
-		{func(p *Plan) { p.ListenNames[0] = strings.Repeat("x", 256) }, "is not a name"},
-		{func(p *Plan) { *p.Umask = 0o1000 }, "umask 01000"},
+		{func(p *Plan) { p.ListenEnv = "nginx" }, `unknown way "nginx" to tell of sockets, want NGINX or EINHORN`},
+		{func(p *Plan) { p.NoNewPrivs = false }, "cannot be seized"},
 		{func(p *Plan) { p.Limits["stack"] = 1 }, `unknown limit "stack", want one of as, core, fsize, nofile, nproc`},
 	} {
 		p := fullPlan()
@@ -80,7 +78,7 @@ func TestOnlyASealedPlanIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd, err := seal(b)
+	fd, err := Seal("plan", b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,29 +7,40 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/norestart/norestart/internal/seize"
 )
 
-// ExitCode is the status with which a launcher exits that could not start its
-// program; env(1) and sh(1) use it for the same.
+// ExitCode is the exit status of a launcher that could not start its program,
+// as of env(1) and sh(1).
 const ExitCode = 126
 
-// Run is the role itself: it carries out the plan that this process inherited
-// and becomes the program. It returns only if it could not, with an error that
-// names the step ("launch: set nofile 100 > hard limit 64: operation not
-// permitted"); then the process is in no state to do anything but print that
-// and exit with [ExitCode].
+// Run carries out the plan that this process inherited and becomes the program.
+// It returns only when a step fails, with an error that names the step
+// ("launch: set nofile 100 > hard limit 64: operation not permitted"). The
+// process is then good for nothing but to print the error and to exit with
+// [ExitCode].
 //
-// It must be called before anything else was started in this process.
+// Call it before anything else is started in this process.
 func Run() error {
 	runtime.LockOSThread() // no_new_privs and the signal mask belong to a thread
-	p, err := inherited()
+	p, fd, err := inherited()
 	if err == nil {
 		err = p.prepare()
+	}
+	gate := fd + 1
+	if err == nil {
+		err = p.restrict()
+	}
+	if p.Seize {
+		gate++
+	}
+	if err == nil && p.Gate {
+		err = pass(gate)
 	}
 	if err == nil {
 		err = p.exec()
@@ -38,31 +49,48 @@ func Run() error {
 }
 
 // inherited reads the plan that [New] left.
-func inherited() (Plan, error) {
-	fd, err := strconv.Atoi(os.Getenv(fdVariable))
+func inherited() (p Plan, fd int, err error) {
+	fd, err = strconv.Atoi(os.Getenv(fdVariable))
 	if err != nil || fd < 0 {
-		return Plan{}, fmt.Errorf("%s=%.20q is not a descriptor", fdVariable, os.Getenv(fdVariable))
+		return p, fd, fmt.Errorf("%s=%.20q is not a descriptor", fdVariable, os.Getenv(fdVariable))
 	}
-	p, err := readPlan(fd)
+	p, err = readPlan(fd)
 	if err == nil && fd < p.Files {
 		err = fmt.Errorf("descriptor %d is the program's, not the plan's", fd)
 	}
 	if err != nil {
-		return Plan{}, fmt.Errorf("read plan: %w", err)
+		err = fmt.Errorf("read plan: %w", err)
 	}
-	return p, nil
+	return p, fd, err
+}
+
+// pass waits at the gate.
+func pass(gate int) error {
+	for {
+		n, err := unix.Read(gate, make([]byte, 1))
+		switch {
+		case n == 1:
+			return nil
+		case err == nil:
+			return errors.New("its caller has gone")
+		case !errors.Is(err, unix.EINTR):
+			return fmt.Errorf("wait for the caller: %w", err)
+		}
+	}
 }
 
 // prepare carries out the steps that need our privileges or descriptors.
 func (p Plan) prepare() error {
-	if err := closeOnExecFrom(p.Files); err != nil {
+	if err := CloseOnExecFrom(p.Files); err != nil {
 		return fmt.Errorf("close descriptors: %w", err)
-	}
-	if p.Umask != nil {
-		unix.Umask(int(*p.Umask))
 	}
 	if err := raiseHard(p.Limits); err != nil {
 		return err
+	}
+	if p.Nice != 0 { // of this thread, which is the one that exec keeps
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, p.Nice); err != nil {
+			return fmt.Errorf("set nice %d: %w", p.Nice, err)
+		}
 	}
 	if err := p.User.become(); err != nil {
 		return err
@@ -70,11 +98,11 @@ func (p Plan) prepare() error {
 	if p.Dir == "" {
 		return nil
 	}
-	return os.Chdir(p.Dir) // as the user, who may see more (NFS) or less than we
+	return os.Chdir(p.Dir) // after become: on NFS the user may see more or less than we do
 }
 
-// become takes on an identity; the order is that of least surprise: each step
-// takes away the right to do the ones before.
+// become takes on the identity. The order is fixed: each step takes away the
+// right to do those before it.
 func (u *User) become() error {
 	if u == nil {
 		return nil
@@ -83,7 +111,7 @@ func (u *User) become() error {
 	for i, g := range u.Groups {
 		groups[i] = int(g)
 	}
-	// Package syscall does these for all threads of a process.
+	// Package syscall does these for all threads.
 	if err := syscall.Setgroups(groups); err != nil {
 		return fmt.Errorf("set groups %v: %w", u.Groups, err)
 	}
@@ -96,13 +124,24 @@ func (u *User) become() error {
 	return nil
 }
 
-// exec carries out the steps after which this process is fit for nothing else.
-func (p Plan) exec() error {
-	env := p.environment(os.Getpid())
+// restrict takes rights away from this thread and from what it executes.
+func (p Plan) restrict() error {
 	if p.NoNewPrivs {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("set no_new_privs: %w", err)
 		}
+	}
+	if p.Seize {
+		return seizeOver(p.Files + 1)
+	}
+	return nil
+}
+
+// exec carries out the steps after which this process can do nothing else.
+func (p Plan) exec() error {
+	env := p.environment()
+	if p.Umask != nil {
+		unix.Umask(*p.Umask)
 	}
 	if err := setLimits(p.Limits); err != nil {
 		return err
@@ -116,29 +155,19 @@ func (p Plan) exec() error {
 	return nil
 }
 
-// environment is the plan's, with sd_listen_fds(3) in it when asked for. What
-// the plan itself says about it is for somebody else, and goes in any case.
-func (p Plan) environment(pid int) []string {
-	env := make([]string, 0, len(p.Env)+3)
-	for _, e := range p.Env {
-		switch name, _, _ := strings.Cut(e, "="); name {
-		case "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES":
-		default:
-			env = append(env, e)
-		}
+// seizeOver lets the process at the other end of a unix socket supervise the
+// program.
+func seizeOver(socket int) error {
+	notify, err := seize.Install()
+	if err != nil {
+		return err
 	}
-	if n := len(p.ListenNames); n > 0 {
-		env = append(env,
-			"LISTEN_PID="+strconv.Itoa(pid),
-			"LISTEN_FDS="+strconv.Itoa(n),
-			"LISTEN_FDNAMES="+strings.Join(p.ListenNames, ":"))
-	}
-	return env
+	return seize.Send(socket, notify)
 }
 
-// closeOnExecFrom lets exec close every descriptor from first on. They are not
-// closed now, since Go's runtime polls with some of them.
-func closeOnExecFrom(first int) error {
+// CloseOnExecFrom makes exec close every descriptor from first on. Closing them
+// now would take the poller's descriptors from Go's runtime.
+func CloseOnExecFrom(first int) error {
 	err := unix.CloseRange(uint(first), math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {
 		// Before Linux 5.11, or forbidden by an old seccomp filter.
@@ -160,22 +189,22 @@ func closeListedOnExecFrom(first int) error {
 	return nil
 }
 
-// signals is how many there are (signal(7)).
+// signals is the number of signals (signal(7)).
 const signals = 64
 
 // kernelSigset is the size of the kernel's sigset_t in bytes.
 const kernelSigset = signals / 8
 
 // resetSignals sets each signal to its default action and empties the mask of
-// this thread, which is the one that exec keeps. Exec resets handlers by
-// itself, but not what is ignored: a parent may have ignored SIGPIPE or SIGHUP,
-// and Go's runtime keeps that.
+// this thread, the one that exec keeps. Exec itself resets handlers but not
+// ignored signals: a parent may have ignored SIGPIPE or SIGHUP, and Go's runtime
+// keeps that.
 //
 // From here on Go's runtime does not see signals any more, which is harmless:
 // its own (SIGURG) is ignored by default.
 func resetSignals() error {
-	// All zero, a struct sigaction is SIG_DFL without flags whatever its
-	// layout, which differs between architectures; 64 bytes hold any.
+	// The layout of struct sigaction differs between architectures. All zero it
+	// is always SIG_DFL without flags, and 64 bytes hold any of them.
 	var byDefault [64]byte
 	for sig := range uintptr(signals) {
 		// SIGKILL and SIGSTOP cannot be changed, which is an EINVAL.

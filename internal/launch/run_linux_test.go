@@ -34,15 +34,13 @@ func fields(status string, names ...string) map[string]string {
 
 func TestProgramGetsThePlanAndNothingElse(t *testing.T) {
 	dir := t.TempDir()
-	umask := uint32(0o027)
 	r := launch(t, Plan{
-		Path:  "/bin/sh",
-		Argv:  []string{"odd name", "-c", `pwd; umask; env | sort; ls /proc/$$/fd; echo "$0 $1"; exit 5`, "zero", "b\xffd"},
-		Env:   []string{"A=1", "B=not \xff utf-8", "LISTEN_FDS=9", "PATH=/bin:/usr/bin"},
-		Dir:   dir,
-		Umask: &umask,
+		Path: "/bin/sh",
+		Argv: []string{"odd name", "-c", `pwd; env | sort; ls /proc/$$/fd; echo "$0 $1"; exit 5`, "zero", "b\xffd"},
+		Env:  []string{"A=1", "B=not \xff utf-8", "LISTEN_FDS=9", "PATH=/bin:/usr/bin"},
+		Dir:  dir,
 	}, []string{"LEAKED=1"}, 2)
-	want := strings.Join([]string{dir, "0027", "A=1", "B=not \xff utf-8", "PATH=/bin:/usr/bin", "PWD=" + dir, "0", "1", "2", "3", "zero b\xffd"}, "\n")
+	want := strings.Join([]string{dir, "A=1", "B=not \xff utf-8", "PATH=/bin:/usr/bin", "PWD=" + dir, "0", "1", "2", "3", "zero b\xffd"}, "\n")
 	if diff := cmp.Diff(want, r.out); diff != "" || r.code != 5 {
 		t.Errorf("program saw (-want +got):\n%s\nexit %d, %s", diff, r.code, r.errors)
 	}
@@ -54,6 +52,13 @@ func TestSignalsAreReset(t *testing.T) {
 	r := launch(t, cat("/proc/self/status"), []string{before + "=ignore signals"})
 	if diff := cmp.Diff(want, fields(r.out, names...)); diff != "" {
 		t.Errorf("program starts with (-want +got):\n%s%s", diff, r.errors)
+	}
+}
+
+func TestUmaskAndNice(t *testing.T) {
+	r := launch(t, Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", "umask; nice"}, Env: []string{"PATH=/bin:/usr/bin"}, Umask: new(0o27), Nice: 7}, nil)
+	if r.out != "0027\n7" {
+		t.Errorf("%q, exit %d, %s", r.out, r.code, r.errors)
 	}
 }
 
@@ -162,20 +167,64 @@ func executable(t *testing.T) string {
 	return self
 }
 
-func TestListenVariables(t *testing.T) {
+func TestListenVariablesOfThePrimary(t *testing.T) {
 	r := launch(t, Plan{
-		Path:        "/bin/sh",
-		Argv:        []string{"sh", "-c", "echo $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES"},
-		Env:         []string{"LISTEN_PID=1", "LISTEN_FDNAMES=old"},
-		ListenNames: []string{"web", "admin"},
+		Path: "/bin/sh",
+		Argv: []string{"sh", "-c", "echo $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES none"},
+		Env:  []string{"LISTEN_PID=1", "LISTEN_FDS=1", "LISTEN_FDNAMES=old"},
 	}, nil, 2, 2)
-	if want := fmt.Sprintf("%d 2 web:admin", r.pid); r.out != want {
-		t.Errorf("program saw %q, want %q; %s", r.out, want, r.errors)
+	if r.out != "none" {
+		t.Errorf("program saw %q, want none of them; %s", r.out, r.errors)
+	}
+}
+
+func TestListen(t *testing.T) {
+	for way, want := range map[string]string{
+		"":      "%d 2 web:admin old",
+		nginx:   "%d 2 web:admin 3;4;",
+		einhorn: "%d 2 web:admin old %d 2 3 4 3 4",
+	} {
+		r := launch(t, Plan{
+			Path:   "/bin/sh",
+			Argv:   []string{"sh", "-c", "echo $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES $NGINX $EINHORN_MASTER_PID $EINHORN_FD_COUNT $EINHORN_FDS $EINHORN_FD_0 $EINHORN_FD_1"},
+			Env:    []string{"LISTEN_PID=1", "LISTEN_FDS=1", "NGINX=old"},
+			Listen: []string{"web", "admin"}, ListenEnv: way,
+		}, nil, 2, 2)
+		pids := []any{r.pid, os.Getpid()}[:strings.Count(want, "%d")]
+		if want := fmt.Sprintf(want, pids...); r.out != want {
+			t.Errorf("%q: program saw %q, want %q; %s", way, r.out, want, r.errors)
+		}
+	}
+}
+
+func TestGate(t *testing.T) {
+	for _, opened := range []bool{true, false} {
+		r, w := pipe(t)
+		stage, err := New(executable(t), Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", "exit 7"}, Gate: true}, []int{-1, -1, -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stage.Close()
+		stage.Files = append(stage.Files, int(r.Fd()))
+		pid := start(t, stage, nil)
+		r.Close()
+		want := ExitCode
+		if opened {
+			want = 7
+			if _, err := w.Write([]byte{1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Close()
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || status.ExitStatus() != want {
+			t.Errorf("opened %t: exit %d, %v; want %d", opened, status.ExitStatus(), err, want)
+		}
 	}
 }
 
 func TestDescriptorsBeyondThePlanAreClosed(t *testing.T) {
-	for _, how := range []func(int) error{closeOnExecFrom, closeListedOnExecFrom} {
+	for _, how := range []func(int) error{CloseOnExecFrom, closeListedOnExecFrom} {
 		fd, err := unix.Open("/dev/null", unix.O_RDONLY, 0) // not CLOEXEC
 		if err != nil {
 			t.Fatal(err)

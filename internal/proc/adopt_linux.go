@@ -13,14 +13,14 @@ var (
 	errWatched      = errors.New("is watched already")
 )
 
-// Adopt implements [Adopter]. A process that is our child, because an earlier
-// image of this process started it, is treated as if Start had made it now; it
-// may be a zombie already. Any other is watched through a pidfd.
+// Adopt implements [Adopter]. A child of this process, which an earlier image
+// of this process started, is treated as if Start had just made it; it may be a
+// zombie already. Any other process is watched through a pidfd.
 //
-// Where this process reaps strangers, adopt before [OS.ReapStrangers] runs: to
-// that one, a child of the earlier image that has ended is a stranger.
+// Where this process reaps strangers, adopt before calling [OS.ReapStrangers],
+// which takes an ended child of the earlier image for a stranger.
 func (o *OS) Adopt(pid int, startTime uint64) (Process, error) {
-	o.forking.RLock() // so that nobody takes its zombie for a stranger's
+	o.forking.RLock() // keeps ReapStrangers from reaping it
 	defer o.forking.RUnlock()
 	p, err := o.adopt(pid, startTime)
 	if err != nil {
@@ -31,7 +31,7 @@ func (o *OS) Adopt(pid int, startTime uint64) (Process, error) {
 }
 
 func (o *OS) adopt(pid int, startTime uint64) (*process, error) {
-	if pid <= 1 || pid == os.Getpid() { // kill(2) gives -1 and 0 meanings of their own
+	if pid <= 1 || pid == os.Getpid() { // -1 and 0 have meanings of their own in kill(2)
 		return nil, errNotAdoptable
 	}
 	pidfd, err := openPidfd(pid)
@@ -67,10 +67,10 @@ func openPidfd(pid int) (int, error) {
 	return pidfd, nil
 }
 
-// identify makes a process of pid if that is who was started at startTime. It
-// looks only now that the pidfd is open: who has the number now, and has had it
-// since startTime, had it when the pidfd was opened. On success the pidfd is
-// the process's.
+// identify returns the process pid if it was started at startTime. It reads the
+// start time only after the pidfd was opened: a process that has the number
+// now, and has had it since startTime, had it when the pidfd was opened. On
+// success the process owns the pidfd.
 func (o *OS) identify(pid, pidfd int, startTime uint64) (*process, error) {
 	started, err := StartTime(pid)
 	switch {
@@ -88,7 +88,7 @@ func (o *OS) identify(pid, pidfd int, startTime uint64) (*process, error) {
 	return p, nil
 }
 
-// isChild tells whether a pidfd is of a child of this process.
+// isChild reports whether a pidfd is of a child of this process.
 func isChild(pidfd int) (bool, error) {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_PIDFD, pidfd, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
@@ -101,8 +101,8 @@ func isChild(pidfd int) (bool, error) {
 	return true, nil
 }
 
-// enter puts p into the books, unless it is there. Another process of that
-// number in them has ended, and is about to leave.
+// enter adds p to the books, unless it is there. Another process with its pid
+// in the books has ended, and is about to leave.
 func (o *OS) enter(p *process) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -31,7 +31,7 @@ func ended(t *testing.T, p Process) Exit {
 	select {
 	case e := <-p.Wait():
 		return e
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("process %d has not ended", p.PID())
 		return Exit{}
 	}

@@ -9,9 +9,9 @@ import (
 )
 
 // boundThread forks children that can gain no privileges: a child inherits
-// no_new_privs from the thread that made it (prctl(2)), and nothing gives it
-// back. The thread does nothing else, is made with the first child, and stays:
-// where no more processes may be started, no more threads may be, either.
+// no_new_privs from the thread that forks it (prctl(2)), and the thread cannot
+// drop it. The thread does nothing else. It is made with the first child and
+// stays, because at the limit of processes no thread can be started either.
 type boundThread struct {
 	begin sync.Once
 	forks chan func(error)

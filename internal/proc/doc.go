@@ -1,24 +1,25 @@
-// Package proc starts processes, tells how they ended and signals them.
+// Package proc starts processes, signals them and reports how they ended.
 //
 // Invariant: a pid is used only while it cannot have been given to another
-// process. A child is signalled and measured only until it is reaped, under
-// the lock under which it is reaped, and each child is reaped in one place, by
-// its own pid. A process that somebody else may reap is known by pid and start
-// time together ([StartTime]).
+// process. A child is signalled and measured only until it is reaped, under the
+// same lock as the reaping, and each child is reaped in one place, by its own
+// pid. A process that another one may reap is known by pid and start time
+// together ([StartTime]).
 //
 // A process that an earlier image or an earlier primary started is adopted
 // ([OS.Adopt]). If it is our child it is like any other. If not, its parent may
-// reap it at any time, so it is signalled and watched only through a pidfd that
-// was opened before its start time was checked: that one never comes to mean
-// another. How it ended is known from Linux 6.15 on, once its parent has reaped
-// it; [Exit] has a field for when it is not.
+// reap it at any time, so it is signalled and watched only through a pidfd,
+// which never comes to mean another process and is opened before the start time
+// is checked. How it ended is known from Linux 6.15 on, once its parent has
+// reaped it; otherwise [Exit.Unknown] is set.
 //
-// Each child leads its own process group. When it ends, what is left of the
-// group gets SIGKILL before the leader is reaped: only until then is the number
-// of the group surely ours. A program that wants to outlive its worker must
-// leave the group (setsid(2)). The group of a process that is not our child is
-// ended through the pidfd, too, reaped or not, since Linux 6.9; before, only if
-// its leader is not reaped yet, and else what is left of it is left alone.
+// Each child leads its own process group. When it ends, the rest of the group
+// gets SIGKILL before the leader is reaped: until then the number of the group
+// is surely ours. The group of a process that is not our child is killed
+// through the pidfd, reaped or not, since Linux 6.9; before that only if its
+// leader is not reaped yet, and otherwise left alone. Processes that have left
+// the group (setsid(2)) are known by their parents and sessions
+// ([OS.Descendants]) or by a control group ([Cgroup]), and [OS.End] ends them.
 //
 // The real implementation of [Starter] and [Adopter] is [OS]; package proctest
 // has a scripted one and the tests that both pass. A process costs one

@@ -108,7 +108,7 @@ func heir() (string, error) {
 		return "", err
 	}
 	foreign := p.(*process).foreign
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	reaping := make(chan error, 1)
 	go func() { reaping <- o.ReapStrangers(ctx) }()

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A foreign process is one that was adopted and is somebody else's child: of
-// init or of a subreaper, mostly. It may be reaped, and its number given away,
-// at any time, so everything here goes by its pidfd.
+// A foreign process is an adopted one that is not our child but that of init or
+// of a subreaper. It may be reaped, and its pid used again, at any time, so
+// everything here goes through its pidfd.
 
-// statusPatience is how long its parent may take to reap it before we stop
-// waiting for its status. An init reaps within milliseconds, some within a few
+// statusPatience bounds the wait for the parent to reap the process, and with
+// that for the status. An init reaps within milliseconds, some within a few
 // hundred; the slot waits meanwhile.
 const statusPatience = 250 * time.Millisecond
 
@@ -29,8 +29,9 @@ func (p *process) control(f func(pidfd int) error) error {
 	return err
 }
 
-// awaitEnd returns when the foreign p has ended, and tells whether it is our
-// child now: if we are a subreaper above its parent, and that one has died.
+// awaitEnd returns when the foreign p has ended, and reports whether it has
+// become our child: when we are a subreaper above its parent, and the parent
+// has died.
 func (p *process) awaitEnd() (child bool) {
 	conn, err := p.pidfd.SyscallConn()
 	if err == nil {
@@ -51,7 +52,7 @@ func (p *process) awaitEnd() (child bool) {
 	return err == nil && child
 }
 
-// hasEnded tells whether p has ended, reaped or not.
+// hasEnded reports whether p has ended, reaped or not.
 func (p *process) hasEnded() bool {
 	ended := true
 	err := p.control(func(pidfd int) error {
@@ -61,8 +62,8 @@ func (p *process) hasEnded() bool {
 	return err != nil || ended // closed: by its goroutine, after the end
 }
 
-// polled waits for events on a descriptor, for so many milliseconds at most or,
-// if negative, for ever. A hang-up counts as an event (poll(2)).
+// polled waits for events on a descriptor for at most so many milliseconds;
+// negative: for ever. A hang-up counts as an event (poll(2)).
 func polled(fd int, events int16, timeout int) bool {
 	for {
 		poll := []unix.PollFd{{Fd: int32(fd), Events: events}}
@@ -73,13 +74,13 @@ func polled(fd int, events int16, timeout int) bool {
 	}
 }
 
-// lose is bury for a process that another reaps: it ends what is left of p's
+// lose is bury for a process that another one reaps: it kills the rest of p's
 // group and finds out how p ended, if the kernel tells.
 func (p *process) lose() Exit {
 	p.mu.Lock()
 	p.reaped = true
 	at := time.Now()
-	_ = p.control(func(pidfd int) error { return p.signalGroup(pidfd, p.pid, unix.SIGKILL) }) // ESRCH: nobody is left
+	_ = p.control(func(pidfd int) error { return p.signalGroup(pidfd, p.pid, unix.SIGKILL) }) // ESRCH: the group is empty
 	p.mu.Unlock()
 	status, known := p.awaitStatus()
 	if !known {
@@ -90,8 +91,8 @@ func (p *process) lose() Exit {
 	return e
 }
 
-// awaitStatus asks for the wait status, which there is once the parent has
-// reaped p. The pidfd tells that, too, by a hang-up (pidfd_open(2)).
+// awaitStatus asks for the wait status, which exists once the parent has reaped
+// p. The pidfd reports that by a hang-up (pidfd_open(2)).
 func (p *process) awaitStatus() (status unix.WaitStatus, known bool) {
 	conn, err := p.pidfd.SyscallConn()
 	if err != nil {
@@ -120,8 +121,8 @@ const (
 	pidfdInfoExit = 1 << 3                                                // Linux 6.15
 )
 
-// readStatus reads the wait status of a process that was reaped by its parent.
-// It is not known before that. An error says that it never will be: ENOTTY and
+// readStatus reads the wait status of a process that its parent has reaped.
+// Before that it is not known. An error means that it never will be: ENOTTY and
 // EINVAL from a kernel without this, ESRCH when it was reaped before the first
 // pidfd was opened.
 func readStatus(pidfd int) (status unix.WaitStatus, known bool, err error) {

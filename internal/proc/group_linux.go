@@ -10,16 +10,16 @@ import (
 )
 
 // groupSignal signals the process group that the process of a pidfd, with the
-// number pid, leads or led. It reaches no other group, even if the number is in
-// use again, and returns ESRCH if it reaches nobody.
+// number pid, leads or led. It reaches no other group, even if the number is
+// used again, and returns ESRCH for an empty group.
 type groupSignal func(pidfd, pid int, sig syscall.Signal) error
 
 // signalProcessGroup is PIDFD_SIGNAL_PROCESS_GROUP (pidfd_send_signal(2)).
 const signalProcessGroup = 1 << 2
 
 // signalGroupOf is the groupSignal of this kernel. Since Linux 6.9 it takes the
-// group from the pidfd itself, which keeps what it stands for also when the
-// leader was reaped: a number that comes back is another struct pid.
+// group from the pidfd itself, which means the same group after the leader was
+// reaped: a number that is used again is another struct pid.
 func signalGroupOf(pidfd, pid int, sig syscall.Signal) error {
 	err := signalPidfdGroup(pidfd, sig)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
@@ -32,7 +32,8 @@ func signalPidfdGroup(pidfd int, sig syscall.Signal) error {
 	return unix.PidfdSendSignal(pidfd, sig, nil, signalProcessGroup)
 }
 
-// signalForeign is signalChild for a process that another may reap meanwhile.
+// signalForeign is signalChild for a process that another one may reap
+// meanwhile.
 func (p *process) signalForeign(sig syscall.Signal) error {
 	err := p.control(func(pidfd int) error {
 		err := p.signalGroup(pidfd, p.pid, sig)
@@ -54,8 +55,8 @@ const maxPasses = 8
 
 // signalMembers is a groupSignal for older kernels: it signals the members in
 // /proc one by one, each by a pidfd of its own. When the leader was reaped it
-// reaches nobody, also if members are left: nothing tells then whether a group
-// of that number is still the same.
+// signals nothing, even if members are left: a group of that number may be
+// another one by then.
 func signalMembers(leader, pid int, sig syscall.Signal) error {
 	result := error(unix.ESRCH)
 	done := map[member]bool{}
@@ -67,7 +68,7 @@ func signalMembers(leader, pid int, sig syscall.Signal) error {
 		}
 		for _, candidate := range pids {
 			sent, err := signalMember(leader, pid, candidate, sig, done)
-			if sent && result != nil { // one that got it is enough, kill(2)
+			if sent && result != nil { // one success is enough, as for kill(2)
 				result = err
 			}
 		}
@@ -84,8 +85,8 @@ type member struct {
 	started uint64
 }
 
-// signalMember signals the process candidate if it is in the group pid and was
-// not done before.
+// signalMember signals the process candidate if it is in the group pid and not
+// in done.
 func signalMember(leader, pid, candidate int, sig syscall.Signal, done map[member]bool) (sent bool, err error) {
 	if s, err := readStat(candidate); err != nil || s.group != pid || done[member{candidate, s.started}] {
 		return false, nil
@@ -107,7 +108,7 @@ func signalMember(leader, pid, candidate int, sig syscall.Signal, done map[membe
 	return !errors.Is(err, unix.ESRCH), err
 }
 
-// reaped tells whether a pidfd's process was reaped: a zombie can still be
+// reaped reports whether a pidfd's process was reaped: a zombie can still be
 // signalled (kill(2)).
 func reaped(pidfd int) bool {
 	return errors.Is(unix.PidfdSendSignal(pidfd, 0, nil, 0), unix.ESRCH)

@@ -7,13 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fdDir is where the descriptors of a process stand in its own eyes.
+// fdDir lists a process's own descriptors.
 const fdDir = "/proc/self/fd/"
 
-// outOfTheWay is path as the child has to execute it. "/proc/self/fd/N" is
-// resolved in the child, where N may be one of c.Files by then, or hold one of
-// them while syscall.ForkExec moves them about, which it does above all of
-// them. So N is copied above that; close the copy when the child runs.
+// outOfTheWay returns path in a form that the child can execute.
+// "/proc/self/fd/N" is resolved in the child, where N may be one of c.Files by
+// then, or hold one of them while syscall.ForkExec moves them, all of them to
+// higher numbers. So N is copied above that; close the copy when the child
+// runs.
 func outOfTheWay(c Command) (path string, closeCopy func(), err error) {
 	number, ok := strings.CutPrefix(c.Path, fdDir)
 	n, err := strconv.Atoi(number)

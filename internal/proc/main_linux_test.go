@@ -130,12 +130,12 @@ func startCommand(t *testing.T, o *OS, c Command) child {
 		_ = p.Signal(syscall.SIGKILL)
 		select {
 		case <-p.Wait():
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Errorf("process %d has not ended", p.PID())
 		}
 		out.Close()
 	})
-	if err := out.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := out.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return child{Process: p, out: bufio.NewReader(out)}

@@ -114,7 +114,7 @@ func StartWard(t *testing.T, role string) *Ward {
 			<-p.Wait()
 		}
 	})
-	if err := out.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := out.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -148,7 +148,7 @@ func (w *Ward) line(t *testing.T) string {
 // needs.
 func NewPatientOS() *OS {
 	o := NewOS()
-	o.statusPatience = 20 * time.Second
+	o.statusPatience = time.Minute
 	return o
 }
 

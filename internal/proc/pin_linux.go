@@ -6,20 +6,22 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Binary is one version of a program, which stays startable after its file was
-// replaced or removed, until Close.
+// Binary is one version of a program. It can be started until Close, even if its
+// file was replaced or removed.
 //
-// What is pinned is the file itself (device and inode), not its content: write
-// a new version beside it and rename it over. A script can be pinned, but only
-// under its path: an interpreter cannot open our descriptor.
+// The file itself (device and inode) is pinned, not its content: write a new
+// version beside it and rename it over. A script is pinned only by its path,
+// because an interpreter cannot open our descriptor.
 type Binary struct {
 	path     string
 	fd       int // O_PATH
 	dev, ino uint64
+	modified time.Time
 }
 
 // Pin pins the file that path names now. Symbolic links in it are followed now
@@ -27,7 +29,7 @@ type Binary struct {
 func Pin(path string) (*Binary, error) { return pin(path, path) }
 
 // PinSelf pins the program that this process runs, even if its file has been
-// replaced meanwhile, under the path that it was started by.
+// replaced, under the path by which it was started.
 func PinSelf(path string) (*Binary, error) { return pin(path, "/proc/self/exe") }
 
 func pin(path, open string) (*Binary, error) {
@@ -77,7 +79,7 @@ func pinFD(fd int, path string) (*Binary, error) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
 		return nil, err
 	}
-	return &Binary{path: abs, fd: fd, dev: uint64(st.Dev), ino: st.Ino}, nil
+	return &Binary{path: abs, fd: fd, dev: uint64(st.Dev), ino: st.Ino, modified: time.Unix(st.Mtim.Unix())}, nil
 }
 
 // Path is the path as typed, made absolute.
@@ -91,6 +93,9 @@ func (b *Binary) FD() int { return b.fd }
 // same file if both are the same, as long as both are open.
 func (b *Binary) Identity() (dev, ino uint64) { return b.dev, b.ino }
 
+// Modified is when the file had been written when it was pinned.
+func (b *Binary) Modified() time.Time { return b.modified }
+
 // Current reports whether the path still names the pinned file.
 func (b *Binary) Current() bool {
 	var st unix.Stat_t
@@ -98,9 +103,9 @@ func (b *Binary) Current() bool {
 	return err == nil && uint64(st.Dev) == b.dev && st.Ino == b.ino
 }
 
-// ExecPath is what to execute: the path while it names the pinned file, else
-// the kept descriptor as "/proc/self/fd/N". The latter is good between fork and
-// exec of this process only, shows the process under the name N (prctl(2),
+// ExecPath returns what to execute: the path while it names the pinned file,
+// else the kept descriptor as "/proc/self/fd/N". The latter works only between
+// fork and exec of this process, shows the process under the name N (prctl(2),
 // PR_SET_NAME cures that), and fails for scripts.
 func (b *Binary) ExecPath() string {
 	if b.Current() {
@@ -117,8 +122,8 @@ var (
 	errNotExecutable = errors.New("not executable")
 )
 
-// Check tells what is plainly wrong with the pinned file: not a regular file,
-// empty, or not executable for us. A file that passes may still be broken.
+// Check reports an obvious fault of the pinned file: not a regular file, empty,
+// or not executable for us. A file that passes may still be broken.
 func (b *Binary) Check() error {
 	if err := b.check(); err != nil {
 		return fmt.Errorf("check %s: %w", b.path, err)
@@ -146,7 +151,7 @@ func (b *Binary) check() error {
 	return nil
 }
 
-// Close lets go of the file. Processes that run it are not touched.
+// Close releases the file. Processes that run it are not affected.
 func (b *Binary) Close() error {
 	if b.fd < 0 {
 		return os.ErrClosed

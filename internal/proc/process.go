@@ -5,29 +5,31 @@ import (
 	"time"
 )
 
-// Command is what to start.
+// Command says what to start.
 type Command struct {
-	Path  string   // executed as it is, never searched for; may be "/proc/self/fd/N" ([Binary.ExecPath])
-	Argv  []string // Argv[0] too
+	Path  string   // executed as it is, without a search in PATH; may be "/proc/self/fd/N" ([Binary.ExecPath])
+	Argv  []string // with Argv[0]
 	Env   []string // the whole environment, "NAME=value"
 	Dir   string   // working directory; empty: ours
 	Files []int    // our descriptor for each of the child's, from 0 on; -1: closed
-	// NoNewPrivs forbids that the child, or what it executes, gains privileges
+	// NoNewPrivs keeps the child, and what it executes, from gaining privileges
 	// by a set-user-ID program or the like (prctl(2), PR_SET_NO_NEW_PRIVS).
 	NoNewPrivs bool
+	// Cgroup is the group that the child is born in; empty: ours.
+	Cgroup Cgroup
 }
 
 // Starter starts processes.
 type Starter interface {
 	// Start starts c and returns once the new program runs or could not be
-	// executed. The error wraps the one of the kernel, so that a caller can
-	// match what passes by itself: EAGAIN, ENOMEM, ETXTBSY (a binary that is
-	// still being written). It may be called from any goroutine. The
-	// descriptors in c.Files must stay open until it returns, not longer.
+	// executed. The error wraps that of the kernel, so that a caller can match
+	// those that pass: EAGAIN, ENOMEM, ETXTBSY (a binary that is still being
+	// written). It may be called from any goroutine. The descriptors in c.Files
+	// must stay open until it returns, not longer.
 	Start(c Command) (Process, error)
 }
 
-// Adopter takes over processes that somebody else started.
+// Adopter takes over processes that were started before.
 type Adopter interface {
 	// Adopt returns the process that pid and startTime ([Process.StartTime])
 	// identify: one that an earlier image of this process started, before
@@ -35,9 +37,9 @@ type Adopter interface {
 	// that startTime was read since the machine booted, and that the process
 	// leads its own group, as those of [Starter] do.
 	//
-	// If that process is gone, the error is os.ErrProcessDone, whoever has
-	// the number now. One that has ended and that nobody has reaped is
-	// adopted, and its Exit comes at once. It may be called from any
+	// If that process is gone, the error is os.ErrProcessDone, even if another
+	// process has the pid now. A process that has ended and was not reaped yet
+	// is adopted, and its Exit comes at once. It may be called from any
 	// goroutine.
 	Adopt(pid int, startTime uint64) (Process, error)
 }
@@ -51,14 +53,14 @@ type Process interface {
 	// /proc/PID/stat, clock ticks since boot (proc_pid_stat(5)).
 	StartTime() uint64
 	// Signal sends sig to the process group. After the process was reaped it
-	// returns an error that is os.ErrProcessDone and reaches nobody. One that
-	// is not our child counts as reaped when we know that it has ended.
+	// sends nothing and returns os.ErrProcessDone. A process that is not our
+	// child counts as reaped when we know that it has ended.
 	Signal(sig syscall.Signal) error
-	// Usage tells what the process uses now; os.ErrProcessDone after it was
+	// Usage returns what the process uses now; os.ErrProcessDone after it was
 	// reaped.
 	Usage() (Usage, error)
-	// Wait returns a channel that gives one Exit after the process was
-	// reaped and is then closed. It is always the same channel.
+	// Wait returns a channel that gives one Exit after the process was reaped
+	// and is then closed. It is always the same channel.
 	Wait() <-chan Exit
 }
 
@@ -67,7 +69,7 @@ type Exit struct {
 	Code       int            // exit status; -1 when a signal ended it or it is Unknown
 	Signal     syscall.Signal // the signal that ended it, else 0
 	CoreDumped bool
-	Unknown    bool          // nobody could tell how it ended; only At is set
+	Unknown    bool          // how it ended is not known; only At is set
 	At         time.Time     // when it was reaped; not our child: when it ended
 	CPU        time.Duration // user and system time, its own reaped children included; 0: not our child
 	MaxRSS     int64         // bytes, the highest resident set; 0: not our child

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OS starts real processes. One OS is made per program; see the package's
-// comment for what else must not start processes beside it.
+// OS starts real processes. A program has one OS; the package comment says what
+// else must not start processes beside it.
 type OS struct {
 	// forking is held for reading from before a fork until the child is in
-	// ours, and for writing by who looks for strangers: a child that dies at
+	// ours, and for writing while strangers are reaped: a child that dies at
 	// once must not be taken for one. Locked before mu.
 	forking sync.RWMutex
 
@@ -39,15 +39,15 @@ func NewOS() *OS {
 	return &OS{ours: map[int]*process{}, signalGroup: signalGroupOf, statusPatience: statusPatience}
 }
 
-// Close gives back what starting needs. Nothing may be started any more; what
-// runs goes on.
+// Close releases what starting needs. Nothing may be started any more; what runs
+// goes on.
 func (o *OS) Close() { o.bound.close() }
 
-// Freeze lets starts and reaping in hand end, and from then until thaw is
-// called nothing is started, adopted or reaped: who executes another program in
-// its place calls it first and takes what waits in the channels of Wait, so that
-// each Exit is either in its books or still with the kernel, for [OS.Adopt].
-// What blocks meanwhile goes on after thaw, which may be called more than once.
+// Freeze waits for starts and reaping that have begun; until thaw is called
+// none begins, and nothing is adopted. Call it before executing another program
+// in place of this one, and then read the channels of Wait: each Exit is then
+// either read or still with the kernel, for [OS.Adopt]. Blocked calls go on
+// after thaw, which may be called more than once.
 func (o *OS) Freeze() (thaw func()) {
 	o.forking.Lock()
 	o.reaping.Lock()
@@ -57,7 +57,6 @@ func (o *OS) Freeze() (thaw func()) {
 	})
 }
 
-// Start implements [Starter].
 func (o *OS) Start(c Command) (Process, error) {
 	o.forking.RLock()
 	defer o.forking.RUnlock()
@@ -93,11 +92,19 @@ func fork(c Command) (pid, pidfd int, err error) {
 	}
 	defer closeCopy()
 	pidfd = -1
+	attr := &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd}
+	if c.Cgroup != "" {
+		attr.UseCgroupFD = true
+		if attr.CgroupFD, err = unix.Open(string(c.Cgroup), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+			return 0, -1, err
+		}
+		defer unix.Close(attr.CgroupFD)
+	}
 	pid, err = syscall.ForkExec(path, c.Argv, &syscall.ProcAttr{
 		Dir:   c.Dir,
 		Env:   c.Env,
 		Files: files,
-		Sys:   &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd},
+		Sys:   attr,
 	})
 	if err != nil {
 		return 0, -1, err
@@ -114,7 +121,7 @@ func fork(c Command) (pid, pidfd int, err error) {
 	return pid, pidfd, nil
 }
 
-// discard ends and reaps a child that nobody will watch.
+// discard ends and reaps a child that is not watched.
 func discard(pid, pidfd int) error {
 	if pidfd >= 0 {
 		unix.Close(pidfd)
@@ -126,11 +133,11 @@ func discard(pid, pidfd int) error {
 	return err
 }
 
-// process is a child of ours, or one that was adopted.
+// process is our child, or an adopted process.
 type process struct {
 	pid     int
 	started uint64
-	pidfd   *os.File // kept here: a finalizer closes an os.File that nobody references
+	pidfd   *os.File // kept here: a finalizer closes an unreferenced os.File
 
 	// Of one that was adopted and was not our child at that time.
 	foreign        bool
@@ -166,7 +173,6 @@ func (p *process) PID() int          { return p.pid }
 func (p *process) StartTime() uint64 { return p.started }
 func (p *process) Wait() <-chan Exit { return p.exit }
 
-// Signal implements [Process].
 func (p *process) Signal(sig syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,7 +198,6 @@ func (p *process) signalChild(sig syscall.Signal) error {
 	return err
 }
 
-// Usage implements [Process].
 func (p *process) Usage() (Usage, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -200,7 +205,7 @@ func (p *process) Usage() (Usage, error) {
 		return Usage{}, fmt.Errorf("usage of %d: %w", p.pid, os.ErrProcessDone)
 	}
 	u, err := ReadUsage(p.pid)
-	if p.foreign && p.hasEnded() { // then the number may have been another's
+	if p.foreign && p.hasEnded() { // the number may have meant another process by then
 		return Usage{}, fmt.Errorf("usage of %d: %w", p.pid, os.ErrProcessDone)
 	}
 	return u, err

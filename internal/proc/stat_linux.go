@@ -15,22 +15,22 @@ import (
 // that Go runs on (time(7)).
 const ticksPerSecond = 100
 
-// StartTime tells when the process pid was started, in clock ticks since boot.
-// A process is identified by its pid and this.
+// StartTime returns when the process pid was started, in clock ticks since
+// boot. With its pid it identifies the process.
 func StartTime(pid int) (uint64, error) {
 	s, err := readStat(pid)
 	return s.started, err
 }
 
-// Ended tells whether the process pid has ended, be it that nobody has reaped it
-// yet. The caller makes sure that pid is still who it means.
+// Ended reports whether the process pid has ended, reaped or not. The caller
+// makes sure that pid still means the same process.
 func Ended(pid int) bool {
 	s, err := readStat(pid)
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) || err == nil && s.ended
 }
 
-// ReadUsage tells what the process pid uses. The caller makes sure that pid is
-// still who it means.
+// ReadUsage returns what the process pid uses. The caller makes sure that pid
+// still means the same process.
 func ReadUsage(pid int) (Usage, error) {
 	s, err := readStat(pid)
 	if err != nil {
@@ -42,21 +42,35 @@ func ReadUsage(pid int) (Usage, error) {
 	}, nil
 }
 
-// stat is what we read of /proc/PID/stat.
+// stat holds fields of /proc/PID/stat.
 type stat struct {
 	ended   bool   // field 3, state: zombie or dead
+	parent  int    // field 4, ppid
 	group   int    // field 5, pgrp
+	session int    // field 6, session
 	ticks   uint64 // fields 14 and 15, utime and stime
 	started uint64 // field 22, starttime
 	pages   int64  // field 24, rss
 }
 
-func readStat(pid int) (stat, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+// statRoom is more than the kernel writes: a name and 50 numbers.
+const statRoom = 2 << 10
+
+func readStat(pid int) (stat, error) { return readStatBy(make([]byte, statRoom), pid) }
+
+// readStatBy makes three system calls and little garbage: it is called for each
+// process of the machine.
+func readStatBy(buf []byte, pid int) (stat, error) {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return stat{}, fmt.Errorf("read process: %w", err)
+		return stat{}, fmt.Errorf("read process %d: %w", pid, err)
 	}
-	s, err := parseStat(b)
+	n, err := unix.Read(fd, buf)
+	unix.Close(fd)
+	if err != nil {
+		return stat{}, fmt.Errorf("read process %d: %w", pid, err)
+	}
+	s, err := parseStat(buf[:n])
 	if err != nil {
 		return stat{}, fmt.Errorf("read process %d: %w", pid, err)
 	}
@@ -68,20 +82,26 @@ var errStat = errors.New("/proc/PID/stat is not understood")
 // parseStat parses /proc/PID/stat (proc_pid_stat(5)). The name in field 2 is
 // in brackets and may itself hold brackets, blanks and line feeds.
 func parseStat(b []byte) (stat, error) {
-	end := bytes.LastIndexByte(b, ')')
-	fields := bytes.Fields(b[end+1:])
-	if end < 0 || len(fields) < 22 {
+	const state, last = 3, 24
+	var ended bool
+	var fields [last + 1]int64 // by their numbers
+	end, n := bytes.LastIndexByte(b, ')'), state
+	if end < 0 {
 		return stat{}, errStat
 	}
-	field := func(n int) string { return string(fields[n-3]) }
-	ended := field(3) == "Z" || field(3) == "X"
-	group, err0 := strconv.ParseInt(field(5), 10, 32)
-	utime, err1 := strconv.ParseUint(field(14), 10, 62)
-	stime, err2 := strconv.ParseUint(field(15), 10, 62)
-	started, err3 := strconv.ParseUint(field(22), 10, 64)
-	pages, err4 := strconv.ParseInt(field(24), 10, 50)
-	if err := errors.Join(err0, err1, err2, err3, err4); err != nil {
-		return stat{}, fmt.Errorf("%w: %w", errStat, err)
+	for f := range bytes.FieldsSeq(b[end+1:]) {
+		var err error
+		if n == state {
+			ended = string(f) == "Z" || string(f) == "X"
+		} else if fields[n], err = strconv.ParseInt(string(f), 10, 64); err != nil {
+			return stat{}, fmt.Errorf("%w: %w", errStat, err)
+		}
+		if n++; n > last {
+			return stat{
+				ended: ended, parent: int(fields[4]), group: int(fields[5]), session: int(fields[6]),
+				ticks: uint64(fields[14] + fields[15]), started: uint64(fields[22]), pages: fields[24],
+			}, nil
+		}
 	}
-	return stat{ended: ended, group: int(group), ticks: utime + stime, started: started, pages: pages}, nil
+	return stat{}, errStat
 }

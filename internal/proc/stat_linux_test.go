@@ -11,7 +11,7 @@ import (
 const statTail = " S 1 42 42 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 5 0 987654 1000000 33 18446744073709551615 1 1"
 
 func TestParseStat(t *testing.T) {
-	want := stat{group: 42, ticks: 200, started: 987654, pages: 33}
+	want := stat{parent: 1, group: 42, session: 42, ticks: 200, started: 987654, pages: 33}
 	for _, name := range []string{"app", "", "a b", "evil) R 1 1 1", "((", "line\nfeed)"} {
 		got, err := parseStat([]byte("42 (" + name + ")" + statTail + "\n"))
 		if err != nil {

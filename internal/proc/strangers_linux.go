@@ -11,12 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReapStrangers reaps the processes that the kernel gives us when their
-// parents die, until ctx is done. It returns nil at once unless this process
-// receives such: as pid 1, or as a subreaper (prctl(2)).
+// ReapStrangers reaps the processes that become our children when their parents
+// die, until ctx is done. It returns nil at once when this process gets none,
+// being neither pid 1 nor a subreaper (prctl(2)).
 //
-// It never takes a child that Start made, nor does it wait with wait4(-1),
-// which would.
+// It never reaps a child that Start made, as wait4(-1) would.
 func (o *OS) ReapStrangers(ctx context.Context) error {
 	if !adoptsOrphans() {
 		return nil
@@ -62,7 +61,7 @@ func (o *OS) reapStrangers(ctx context.Context) error {
 	}
 }
 
-// reapStranger looks at one zombie: it reaps it, or says which of ours it is.
+// reapStranger reaps one zombie, or reports which of our children it is.
 func (o *OS) reapStranger() (found bool, ours *process, err error) {
 	o.forking.Lock()
 	defer o.forking.Unlock()
@@ -82,8 +81,8 @@ func (o *OS) reapStranger() (found bool, ours *process, err error) {
 	return true, nil, err
 }
 
-// anyZombie returns the pid of a child that has ended, 0 if there is none, and
-// leaves it unreaped.
+// anyZombie returns the pid of a child that has ended, without reaping it; 0 if
+// there is none.
 func anyZombie() (int, error) {
 	for {
 		var info unix.Siginfo
@@ -101,8 +100,8 @@ func anyZombie() (int, error) {
 }
 
 // zombiePID reads si_pid of a siginfo_t (sigaction(2)): the first field after
-// three numbers and, where pointers have 64 bits, four bytes of padding. It is
-// 0 when no child was found.
+// three numbers and, where pointers have 64 bits, four bytes of padding. It is 0
+// if no child was found.
 func zombiePID(info *unix.Siginfo) int {
 	const is64bit = ^uint(0) >> 63
 	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), 12+4*is64bit)))

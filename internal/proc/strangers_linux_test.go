@@ -30,7 +30,7 @@ func subreaper() int {
 		fmt.Println(err)
 		return 1
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	o := NewOS()
 	reaping := make(chan error, 1)

@@ -5,17 +5,16 @@ import (
 	"sync"
 )
 
-// SpareThreads lets this process have n threads, of which those that it does not
-// need now wait. Where its user may have no more processes (RLIMIT_NPROC,
-// pids.max of a cgroup), a Go program that wants another thread ends at once; one
-// that it has it keeps.
+// SpareThreads lets this process have n threads, most of them idle. At the limit
+// of its user (RLIMIT_NPROC, pids.max of a cgroup) a Go program ends as soon as
+// it needs one more thread; spare ones prevent that.
 func SpareThreads(n int) {
 	var there, gone sync.WaitGroup
 	there.Add(n)
 	enough := make(chan struct{})
 	for range n {
 		gone.Go(func() {
-			runtime.LockOSThread() // nobody else's meanwhile: the next one takes another
+			runtime.LockOSThread() // not shared meanwhile: the next goroutine takes another thread
 			defer runtime.UnlockOSThread()
 			there.Done()
 			<-enough

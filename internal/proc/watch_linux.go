@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watch waits until p has ended, reaps it and tells. It is p's only goroutine
-// and ends with it.
+// watch waits until p has ended, reaps it and sends its Exit. It is p's only
+// goroutine and ends with it.
 func (o *OS) watch(p *process) {
 	var e Exit
 	if p.foreign && !p.awaitEnd() {
@@ -32,8 +32,8 @@ func (o *OS) watch(p *process) {
 	close(p.exit)
 }
 
-// awaitExit returns when p is a zombie, reporting true, or when it is not ours
-// to reap, which happens only if somebody broke the rule of the package.
+// awaitExit returns true when p is a zombie, and false if another caller has
+// reaped it, against the rule of the package.
 func awaitExit(p *process) (ours bool) {
 	var err error
 	conn, connErr := p.pidfd.SyscallConn()
@@ -50,7 +50,7 @@ func awaitExit(p *process) (ours bool) {
 	return err == nil
 }
 
-// isZombie tells whether our child pid has ended, and leaves it unreaped.
+// isZombie reports whether our child pid has ended, without reaping it.
 func isZombie(pid, options int) (bool, error) {
 	for {
 		var info unix.Siginfo
@@ -61,8 +61,8 @@ func isZombie(pid, options int) (bool, error) {
 	}
 }
 
-// bury ends what is left of p's group and reaps p. From here on its pid and
-// its group belong to nobody.
+// bury kills the rest of p's group and reaps p. After it pid and group may mean
+// others.
 func (p *process) bury(ours bool) Exit {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,7 +70,7 @@ func (p *process) bury(ours bool) Exit {
 	if !ours {
 		return Exit{Code: -1, Unknown: true, At: time.Now()}
 	}
-	_ = unix.Kill(-p.pid, unix.SIGKILL) // ESRCH: it had left its group
+	_ = unix.Kill(-p.pid, unix.SIGKILL) // ESRCH: the group is empty
 	status, usage, err := reap(p.pid, unix.WNOHANG)
 	if err != nil {
 		return Exit{Code: -1, Unknown: true, At: time.Now()}
@@ -93,7 +93,7 @@ func exitOf(status unix.WaitStatus, usage unix.Rusage) Exit {
 		Code:   status.ExitStatus(), // -1 when a signal ended it
 		At:     time.Now(),
 		CPU:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()),
-		MaxRSS: int64(usage.Maxrss) << 10, // KiB, getrusage(2)
+		MaxRSS: int64(usage.Maxrss) << 10,
 	}
 	if status.Signaled() {
 		e.Signal = syscall.Signal(status.Signal())

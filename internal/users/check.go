@@ -20,7 +20,7 @@ const (
 // advice ends each refusal of a hash.
 const advice = `make one with "norestart user hash"`
 
-// refused are the beginnings of hashes that are known and not accepted.
+// refused are the prefixes of hashes that are known and not accepted.
 var refused = []struct{ prefix, what string }{
 	{"$1$", "an md5-crypt hash"},
 	{"$apr1$", "an md5-crypt hash of Apache"},
@@ -38,10 +38,10 @@ var refused = []struct{ prefix, what string }{
 // digests are the sizes in bytes of raw digests.
 var digests = map[int]string{16: "md5", 20: "sha1", 32: "sha256", 64: "sha512"}
 
-// CheckHash reports why hash is none that [Verify] takes: argon2id in PHC form
-// with m ≤ 262144 (256 MiB), t ≤ 10, p ≤ 16, or bcrypt ($2a$, $2b$, $2y$) with
-// a cost from 10 to 14. The error never holds any of hash but its parameters,
-// for it may be a password in clear text.
+// CheckHash reports why [Verify] does not accept hash. It accepts argon2id in PHC
+// form with m ≤ 262144 (256 MiB), t ≤ 10, p ≤ 16, and bcrypt ($2a$, $2b$, $2y$)
+// with a cost from 10 to 14. The error repeats only parameters of hash, because
+// hash may be a password in clear text.
 func CheckHash(hash string) error {
 	switch {
 	case hash == "":
@@ -81,7 +81,7 @@ func checkBcrypt(hash string) error {
 	return nil
 }
 
-// digestName tells of which digest s is the text, empty if of none.
+// digestName returns the name of the digest that s may be the text of.
 func digestName(s string) string {
 	if b, err := hex.DecodeString(s); err == nil && digests[len(b)] != "" {
 		return digests[len(b)]

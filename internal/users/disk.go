@@ -16,14 +16,16 @@ const FileName = "users.toml"
 // lockTimeout is how long an edit waits for another one.
 const lockTimeout = 10 * time.Second
 
-// Read reads the file at path; a missing one has no users. Its mode must be
-// 0600, or stricter.
+// Read reads the file at path; a missing file has no users. Its mode must be 0600
+// or stricter, and its owner the reader or root. It may be a symbolic link, as
+// tools that manage configuration make them: only the owner of the directory can
+// put a link there, and its target is checked like the file itself.
 func Read(path string, check CheckKey) (*File, error) {
 	f, _, err := read(durable.Disk{}, path, check)
 	return f, err
 }
 
-// read also tells which file it was; nil when there was none.
+// read also returns the state of the file, nil if there was none.
 func read(files durable.Files, path string, check CheckKey) (*File, fs.FileInfo, error) {
 	data, info, err := durable.ReadSecretFrom(files, path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -37,10 +39,10 @@ func read(files durable.Files, path string, check CheckKey) (*File, fs.FileInfo,
 	return f, info, err
 }
 
-// Edit changes the file at path as change does, under a lock (path.lock), so
-// that two edits at the same time both count. The new content replaces the old
-// whole, mode 0600, with the owner that it had; a missing file is made. When
-// change fails nothing is written.
+// Edit changes the file at path by change, under a lock (path.lock), so that no
+// edit loses another one. The new content replaces the old as a whole, with mode
+// 0600 and the owner of the old file; a missing file is made. When change fails
+// nothing is written.
 func Edit(path string, check CheckKey, change func(*File) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()

@@ -7,23 +7,21 @@ import (
 	"strings"
 )
 
-// entry is where a user is written, as line numbers from 1; 0 is nowhere.
 type entry struct {
 	header   int // of the table
-	end      int // of the next table, or one after the last line
+	end      int
 	password int
 }
 
-// entry finds a user in the text.
 func (f *File) entry(name string) entry {
 	e := entry{end: len(f.split()) + 1}
 	var headers []int
-	for _, top := range f.doc.fields(f.root) {
-		headers = append(headers, f.doc.line(top))
-		for _, n := range f.doc.fields(top) {
-			headers = append(headers, f.doc.line(n))
-			if n.name == name {
-				e.header, e.password = f.doc.line(n), f.passwordLine(n)
+	for _, top := range f.doc.Fields(f.root) {
+		headers = append(headers, f.doc.Line(top))
+		for _, n := range f.doc.Fields(top) {
+			headers = append(headers, f.doc.Line(n))
+			if n.Name == name {
+				e.header, e.password = f.doc.Line(n), f.passwordLine(n)
 			}
 		}
 	}
@@ -36,15 +34,15 @@ func (f *File) entry(name string) entry {
 }
 
 func (f *File) passwordLine(user node) int {
-	for _, n := range f.doc.fields(user) {
-		if n.name == "password" {
-			return f.doc.line(n)
+	for _, n := range f.doc.Fields(user) {
+		if n.Name == "password" {
+			return f.doc.Line(n)
 		}
 	}
 	return 0
 }
 
-// Add writes a new user at the end of the file.
+// Add appends a new user to the file.
 func (f *File) Add(u User) error {
 	if _, ok := f.users[u.Name]; ok {
 		return fmt.Errorf("user %s exists already", u.Name)
@@ -61,7 +59,7 @@ func (f *File) Add(u User) error {
 	return f.replace(text+tableOf(u), u.Name, want)
 }
 
-// SetPassword gives a user another hash, or the first.
+// SetPassword sets or replaces the hash of a user.
 func (f *File) SetPassword(name, hash string) error {
 	u, ok := f.users[name]
 	if !ok {
@@ -83,8 +81,8 @@ func (f *File) SetPassword(name, hash string) error {
 	return f.replace(strings.Join(lines, ""), name, want)
 }
 
-// Remove takes a user out of the file. Comments after the user's last field
-// stay, for they belong to what follows.
+// Remove removes a user from the file. Comments after the user's last field
+// stay, because they belong to what follows.
 func (f *File) Remove(name string) error {
 	if _, ok := f.users[name]; !ok {
 		return unknown(f.path, name)
@@ -103,9 +101,9 @@ func (f *File) Remove(name string) error {
 	return f.replace(strings.Join(slices.Delete(lines, from, to), ""), name, want)
 }
 
-// replace takes text as the content of the file if it says what is wanted. It
-// does not where the user is written in a way that edits do not know, such as
-// an inline table.
+// replace makes text the content of the file if it parses to the users in want.
+// It refuses when a user is written in a form that edits do not support, such
+// as an inline table.
 func (f *File) replace(text, name string, want map[string]User) error {
 	next, err := Parse(f.path, text, f.check)
 	if err != nil || !maps.EqualFunc(next.users, want, equal) || !next.ca.equal(f.ca) {
@@ -121,8 +119,7 @@ func equal(a, b User) bool {
 		slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Allow, b.Allow) && slices.Equal(a.Deny, b.Deny)
 }
 
-// split returns the lines of the file, each with its end, so that joined they
-// are the text; the last one gets an end.
+// split returns the lines of the file. The last line gets a line feed, too.
 func (f *File) split() []string {
 	lines := slices.Collect(strings.Lines(f.text))
 	if n := len(lines); n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
@@ -137,7 +134,6 @@ func isFiller(line string) bool {
 	return isBlank(line) || strings.HasPrefix(strings.TrimSpace(line), "#")
 }
 
-// tableOf is u as TOML.
 func tableOf(u User) string {
 	var b strings.Builder
 	name := u.Name
@@ -165,8 +161,8 @@ func writeList(b *strings.Builder, name string, list []string) {
 	b.WriteString("]\n")
 }
 
-// quote is s as a basic string of TOML. There are no control characters in
-// what is valid in a file of users.
+// quote returns s as a basic string of TOML. A valid file of users has no
+// control characters.
 func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }

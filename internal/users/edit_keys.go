@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/norestart/norestart/internal/tomldoc"
 )
 
-// AddKey gives a user one more key line, at the end of his list.
 func (f *File) AddKey(name, line string) error {
 	u, ok := f.Lookup(name)
 	if !ok {
 		return unknown(f.path, name)
 	}
-	if err := f.check.line(line); err != nil {
+	if err := f.check.Line(line); err != nil {
 		return fmt.Errorf("user %s: %w", name, err)
 	}
 	want := f.copyUsers()
@@ -27,7 +28,7 @@ func (f *File) AddKey(name, line string) error {
 	return f.replace(list.insert(quote(line)), name, want)
 }
 
-// RemoveKey takes the i-th key line, from 0, from a user, with the comment
+// RemoveKey removes the i-th key line of a user, from 0, with the comment
 // beside it.
 func (f *File) RemoveKey(name string, i int) error {
 	u, ok := f.Lookup(name)
@@ -47,21 +48,20 @@ func (f *File) RemoveKey(name string, i int) error {
 // listText is a list of strings in a text, by offsets.
 type listText struct {
 	text     string
-	open     int      // behind the [
-	elements [][2]int // of each string
-	close    int      // of the ]
+	open     int // behind the [
+	elements [][2]int
+	close    int
 }
 
-// list finds a list of a user.
 func (f *File) list(name, field string) (listText, bool) {
-	for _, top := range f.doc.fields(f.root) {
-		for _, user := range f.doc.fields(top) {
-			if top.name != "user" || user.name != name {
+	for _, top := range f.doc.Fields(f.root) {
+		for _, user := range f.doc.Fields(top) {
+			if top.Name != "user" || user.Name != name {
 				continue
 			}
-			for _, n := range f.doc.fields(user) {
-				if n.name == field {
-					return scanList(f.text, f.doc.locate(n).Start)
+			for _, n := range f.doc.Fields(user) {
+				if n.Name == field {
+					return scanList(f.text, f.doc.Locate(n).Start)
 				}
 			}
 		}
@@ -69,8 +69,7 @@ func (f *File) list(name, field string) (listText, bool) {
 	return listText{}, false
 }
 
-// scanList reads the list at start, which the decoder puts at its [ or behind
-// it.
+// scanList reads the list at start, which the decoder puts at its [ or behind it.
 func scanList(text string, start int) (listText, bool) {
 	if start > 0 && start <= len(text) && text[start-1] == '[' {
 		start--
@@ -80,7 +79,7 @@ func scanList(text string, start int) (listText, bool) {
 	}
 	l := listText{text: text, open: start + 1}
 	for at := l.open; ; {
-		at += spaceLength(text[at:])
+		at += tomldoc.SpaceLength(text[at:])
 		if at >= len(text) {
 			return listText{}, false
 		}
@@ -88,14 +87,14 @@ func scanList(text string, start int) (listText, bool) {
 			l.close = at
 			return l, true
 		}
-		end := at + stringLength(text[at:])
+		end := at + tomldoc.StringLength(text[at:])
 		l.elements = append(l.elements, [2]int{at, end})
 		at = end
 	}
 }
 
 // insert returns the text with one more element at the end of the list. In a
-// list of more than one line it gets its own.
+// list of several lines the element gets its own line.
 func (l listText) insert(element string) string {
 	if len(l.elements) == 0 {
 		return l.text[:l.open] + "\n    " + element + ",\n" + l.text[l.close:]
@@ -116,7 +115,7 @@ func (l listText) insert(element string) string {
 }
 
 // remove returns the text without an element, and without its line if nothing
-// else is there.
+// else is on it.
 func (l listText) remove(i int) string {
 	from, to := l.elements[i][0], l.elements[i][1]
 	rest := l.text[to:l.close]

@@ -11,8 +11,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// File is the content of a users.toml: its users, and its text, which an edit
-// changes only where it must.
+// File is the content of a users.toml: its users and its text, of which an edit
+// changes as little as possible.
 type File struct {
 	path  string
 	text  string
@@ -23,22 +23,21 @@ type File struct {
 	root  node
 }
 
-// Parse reads the text of a users.toml. The path serves the errors, which
-// name it and the line.
+// Parse reads the text of a users.toml. Errors name path and line.
 func Parse(path, text string, check CheckKey) (*File, error) {
 	d, root, err := openDocument(path, text)
 	if err != nil {
 		return nil, err
 	}
 	f := &File{path: path, text: text, check: check, users: make(map[string]User), doc: d, root: root}
-	for _, top := range d.fields(root) {
-		switch top.name {
+	for _, top := range d.Fields(root) {
+		switch top.Name {
 		case "user":
 			err = f.addUsers(top)
 		case "ssh_ca":
 			err = f.setCA(top)
 		default:
-			err = d.errorf(d.line(top), "unknown table or field %q: only [user.NAME] and [ssh_ca] are known", top.name)
+			err = d.errorf(d.Line(top), "unknown table or field %q: only [user.NAME] and [ssh_ca] are known", top.Name)
 		}
 		if err != nil {
 			return nil, err
@@ -48,10 +47,10 @@ func Parse(path, text string, check CheckKey) (*File, error) {
 }
 
 func (f *File) addUsers(top node) error {
-	if _, ok := top.value.(map[string]any); !ok {
-		return f.doc.errorf(f.doc.line(top), "user: must be a table of tables, [user.NAME]")
+	if _, ok := top.Value.(map[string]any); !ok {
+		return f.doc.errorf(f.doc.Line(top), "user: must be a table of tables, [user.NAME]")
 	}
-	for _, n := range f.doc.fields(top) {
+	for _, n := range f.doc.Fields(top) {
 		if err := f.add(n); err != nil {
 			return err
 		}
@@ -59,14 +58,12 @@ func (f *File) addUsers(top node) error {
 	return nil
 }
 
-// Users lists the users by name.
 func (f *File) Users() []User {
 	return slices.SortedFunc(maps.Values(f.copyUsers()), func(a, b User) int {
 		return cmp.Compare(a.Name, b.Name)
 	})
 }
 
-// Lookup tells about one user.
 func (f *File) Lookup(name string) (User, bool) {
 	u, ok := f.users[name]
 	return u.clone(), ok
@@ -80,47 +77,47 @@ func (f *File) copyUsers() map[string]User {
 	return users
 }
 
-// add takes one [user.NAME] table.
+// add reads one [user.NAME] table.
 func (f *File) add(n node) error {
-	if err := CheckName(n.name); err != nil {
-		return f.doc.errorf(f.doc.line(n), "%w", err)
+	if err := CheckName(n.Name); err != nil {
+		return f.doc.errorf(f.doc.Line(n), "%w", err)
 	}
-	u := User{Name: n.name}
-	if _, ok := n.value.(map[string]any); !ok {
-		return f.doc.errorf(f.doc.line(n), "user %s: must be a table", u.Name)
+	u := User{Name: n.Name}
+	if _, ok := n.Value.(map[string]any); !ok {
+		return f.doc.errorf(f.doc.Line(n), "user %s: must be a table", u.Name)
 	}
-	for _, field := range f.doc.fields(n) {
+	for _, field := range f.doc.Fields(n) {
 		if err := u.set(f.doc, field, f.check); err != nil {
 			return err
 		}
 	}
 	if err := CheckRole(u.Role); err != nil {
-		return f.doc.errorf(f.doc.line(n), "user %s: %w", u.Name, err)
+		return f.doc.errorf(f.doc.Line(n), "user %s: %w", u.Name, err)
 	}
 	f.users[u.Name] = u
 	return nil
 }
 
-// set takes one field of the table of u.
+// set reads one field of the table of u.
 func (u *User) set(d *document, n node, check CheckKey) error {
 	var err error
-	switch n.name {
+	switch n.Name {
 	case "role":
-		if u.Role, err = text(n.value); err == nil {
+		if u.Role, err = text(n.Value); err == nil {
 			err = CheckRole(u.Role)
 		}
 	case "password":
-		if u.Password, err = text(n.value); err == nil {
+		if u.Password, err = text(n.Value); err == nil {
 			err = CheckHash(u.Password)
 		}
 	case "keys":
-		u.Keys, err = d.lines(n, "key", check.line)
+		u.Keys, err = d.lines(n, "key", check.Line)
 	case "allow":
 		u.Allow, err = d.patterns(n)
 	case "deny":
 		u.Deny, err = d.patterns(n)
 	default:
-		return d.errorf(d.line(n), "user %s: unknown field %q", u.Name, n.name)
+		return d.errorf(d.Line(n), "user %s: unknown field %q", u.Name, n.Name)
 	}
 	return d.explain(n, "user "+u.Name, err)
 }
@@ -132,8 +129,8 @@ func text(value any) (string, error) {
 	return "", errors.New("must be a string")
 }
 
-// syntaxError tells where the text is no TOML. It quotes nothing of a password
-// that somebody wrote without quotes.
+// syntaxError says where the text is not TOML. It quotes nothing: the text may
+// be a password without quotes.
 func syntaxError(path string, err error) error {
 	p, ok := errors.AsType[toml.ParseError](err)
 	if !ok {

@@ -4,20 +4,20 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Bounds of a password in bytes. bcrypt ignores what comes after 72 bytes, so
-// that a longer one would be equal to its beginning.
+// Bounds of a password in bytes. bcrypt ignores everything after 72 bytes, so a
+// longer password would match its beginning.
 const (
 	MaxPassword = 1024
 	maxBcrypt   = 72
 )
 
-// Errors of a password that cannot be hashed or verified, to be matched with
-// errors.Is.
+// Errors of a password that cannot be hashed or verified, for errors.Is.
 var (
 	ErrEmpty   = errors.New("empty password")
 	ErrTooLong = errors.New("password too long")
@@ -47,17 +47,29 @@ func Hash(password string) (string, error) {
 	return h.String(), nil
 }
 
-// DummyHash returns a hash that costs as much as those of [Hash] and that no
-// password is known for. Verify against it for a user who does not exist or has
-// no password, so that an answer takes as long as for others.
+// DummyHash is [Dummy] of a hash of [Hash].
 func DummyHash() string {
-	return "$argon2id$v=19$m=19456,t=2,p=1$vrGDijlrNAt2cKDf+2uYOA$iICkCF00O8r0uapxK3BR863p1edNgsmnWOXyLYJ9tgg"
+	return argon2Hash{argon2Params: standard, salt: make([]byte, saltSize), key: make([]byte, keySize)}.String()
 }
 
-// Verify reports whether password is the one that hash was made of. The time
-// that it takes tells nothing but the parameters of hash. The error is that of
-// [CheckHash], or [ErrTooLong] for a password that the kind of hash cannot
-// take; an empty password is never right.
+// Dummy returns a hash that costs as much as hash and that no known password
+// matches. It is the same for all hashes of that kind and cost.
+func Dummy(hash string) string {
+	if isBcrypt(hash) && checkBcrypt(hash) == nil {
+		return "$2b$" + hash[4:7] + strings.Repeat(".", bcryptSize-7)
+	}
+	h, err := parseArgon2(hash)
+	if err != nil {
+		return DummyHash()
+	}
+	clear(h.salt)
+	clear(h.key)
+	return h.String()
+}
+
+// Verify reports whether password matches hash. Its time depends only on the
+// parameters of hash. The error is that of [CheckHash], or [ErrTooLong] for a
+// password that this kind of hash cannot take; an empty password never matches.
 func Verify(hash, password string) (bool, error) {
 	switch {
 	case password == "":
@@ -78,10 +90,10 @@ func verifyBcrypt(hash, password string) (bool, error) {
 	if err := checkBcrypt(hash); err != nil {
 		return false, err
 	}
-	if len(password) > maxBcrypt {
+	err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)[:min(len(password), maxBcrypt)])
+	if len(password) > maxBcrypt { // no earlier, or the time would tell the kind of hash
 		return false, fmt.Errorf("%w: bcrypt takes at most %d bytes", ErrTooLong, maxBcrypt)
 	}
-	err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, nil
 	}

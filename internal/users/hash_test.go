@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 // Hashes by others: libxcrypt (bcrypt) and the reference implementation of
@@ -87,7 +89,7 @@ func TestHashRefuses(t *testing.T) {
 	}
 }
 
-// A user who does not exist must take as long as one who does.
+// An unknown user must take as long as a known one.
 func TestDummyHashCosts(t *testing.T) {
 	dummy, err := parseArgon2(DummyHash())
 	if err != nil {
@@ -95,5 +97,27 @@ func TestDummyHashCosts(t *testing.T) {
 	}
 	if dummy.argon2Params != standard || len(dummy.salt) != saltSize || len(dummy.key) != keySize {
 		t.Errorf("got %+v, want %+v", dummy.argon2Params, standard)
+	}
+}
+
+// A dummy costs what the hash costs, whatever its salt and key, and is a hash.
+func TestDummy(t *testing.T) {
+	other := strings.Replace(phc256, "c29tZXNhbHQ", "b3RoZXJzYWx0", 1)
+	for _, hash := range []string{secret2a, secret2y, phc256, phc65536, DummyHash()} {
+		dummy := Dummy(hash)
+		if err := CheckHash(dummy); err != nil || Dummy(dummy) != dummy {
+			t.Errorf("%s: %s: %v", hash, dummy, err)
+		}
+	}
+	for hash, password := range map[string]string{secret2b: "secret", phc256: "password"} {
+		if ok, err := Verify(Dummy(hash), password); ok || err != nil {
+			t.Errorf("%s fits the dummy: %v, %v", password, ok, err)
+		}
+	}
+	if Dummy(secret2a) != Dummy(secret2y) || Dummy(phc256) == Dummy(phc65536) || Dummy(other) == Dummy(phc65536) {
+		t.Error("dummies do not go by kind and cost")
+	}
+	if cost, err := bcrypt.Cost([]byte(Dummy("$2y$13" + secret2y[6:]))); cost != 13 || err != nil {
+		t.Errorf("cost of the dummy: %d, %v", cost, err)
 	}
 }

@@ -17,11 +17,14 @@ import (
 // user typed, a file each.
 const HistoryDir = "shell/history"
 
-// historyLock is how long another process may hold it.
-const historyLock = time.Second
+const (
+	lockFile = ".lock" // in it
+	// historyLock is how long another process may hold the lock.
+	historyLock = time.Second
+)
 
-// HistoryFile is the file of a user in that directory: a name of letters that
-// mean nothing to a file system.
+// HistoryFile is the file of a user in that directory. Its name has only
+// characters that are safe in a path.
 func HistoryFile(dir, user string) string {
 	var b strings.Builder
 	for _, c := range []byte(user) {
@@ -38,19 +41,44 @@ func HistoryFile(dir, user string) string {
 func LockHistory(dir string) (*durable.Lock, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), historyLock)
 	defer cancel()
-	return durable.Acquire(ctx, filepath.Join(dir, ".lock"))
+	return durable.Acquire(ctx, filepath.Join(dir, lockFile))
 }
 
-// ForgetHistory removes what a user typed, if there is anything.
-func ForgetHistory(dir, user string) (err error) {
-	file := HistoryFile(dir, user)
-	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+// ForgetHistory removes what a user typed, if there is anything. The directory
+// above the histories may belong to the user of the shell worker: nothing in it
+// leads out of it.
+func ForgetHistory(state, user string) (err error) {
+	above, dir := filepath.Split(HistoryDir)
+	own, err := os.OpenRoot(filepath.Join(state, above))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	lock, err := LockHistory(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, own.Close()) }()
+	file := HistoryFile(dir, user)
+	if _, err := own.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), historyLock)
+	defer cancel()
+	lock, err := durable.AcquireIn(ctx, own, filepath.Join(dir, lockFile))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	return durable.Remove(file)
+	if err := own.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return syncDir(own, dir)
+}
+
+// syncDir makes a removal durable.
+func syncDir(own *os.Root, dir string) error {
+	d, err := own.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

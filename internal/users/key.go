@@ -9,32 +9,31 @@ import (
 	"time"
 )
 
-// Key is one line of [User.Keys], taken apart: authorized_keys of sshd(8),
-// AUTHORIZED_KEYS FILE FORMAT. Its zero options let the key in from anywhere,
-// for ever, to do what its user may.
+// Key is one line of [User.Keys], parsed: authorized_keys of sshd(8),
+// AUTHORIZED_KEYS FILE FORMAT. Without options the key lets its user in from
+// anywhere, for ever, with all rights of the user.
 type Key struct {
 	Bare    string    // TYPE BASE64 [COMMENT]: the line without its options
 	From    *Sources  // nil: from anywhere
-	Expires time.Time // from then on it counts for nothing; zero: never
+	Expires time.Time // the key is not accepted from then on; zero: never
 	NoPty   bool
 
-	Forced  bool // Command runs in the place of whatever is asked for
+	Forced  bool // Command runs in place of the requested one
 	Command string
 }
 
-// Admits reports whether the key lets in who comes from addr at the time now.
+// Admits reports whether the key is accepted from addr at now.
 func (k Key) Admits(addr netip.Addr, now time.Time) bool {
 	return (k.From == nil || k.From.Match(addr)) && (k.Expires.IsZero() || now.Before(k.Expires))
 }
 
-// SameRights reports whether what the keys let do is the same.
+// SameRights reports whether both keys give the same rights.
 func (k Key) SameRights(other Key) bool {
 	return k.NoPty == other.NoPty && k.Forced == other.Forced && k.Command == other.Command
 }
 
-// ParseKey takes a line apart. Whether the key itself is one is for [CheckKey]
-// to say. An option that is not known is an error, and so is one that we would
-// not enforce.
+// ParseKey parses a line. [CheckKey] checks the key itself. An unknown option
+// is an error, and so is one that this program would not enforce.
 func ParseKey(line string) (Key, error) {
 	line = strings.Trim(line, " \t")
 	switch {
@@ -67,7 +66,6 @@ func isKeyType(line string) bool {
 	return strings.HasPrefix(line, "ssh-") || strings.HasPrefix(line, "ecdsa-") || strings.HasPrefix(line, "sk-")
 }
 
-// option is one of a line's; names are lower case.
 type option struct {
 	name, value string
 	valued      bool // written with a value
@@ -122,10 +120,10 @@ func cutQuoted(name, text string) (value, rest string, err error) {
 	return "", "", fmt.Errorf("option %s: the quote is not closed", clip(name))
 }
 
-// always are the options that forbid what nobody can do here.
+// always are the options that forbid what is never possible here anyway.
 var always = []string{"no-agent-forwarding", "no-port-forwarding", "no-user-rc", "no-x11-forwarding"}
 
-// unwanted are the options that would promise what we do not do.
+// unwanted are the options that promise something that this program does not do.
 var unwanted = map[string]string{
 	"verify-required":   "a PIN or fingerprint (user verification) cannot be checked here, only touch",
 	"no-touch-required": "touch is always required: leave the option out",
@@ -141,7 +139,6 @@ var unwanted = map[string]string{
 	"user-rc":           "there is no ~/.ssh/rc here: leave the option out",
 }
 
-// set takes one option; seen are those before it.
 func (k *Key) set(o option, seen map[string]bool) error {
 	if why, ok := unwanted[o.name]; ok {
 		return fmt.Errorf("option %s is refused: %s", o.name, why)
@@ -149,7 +146,7 @@ func (k *Key) set(o option, seen map[string]bool) error {
 	switch o.name {
 	case "from", "command", "expiry-time":
 		if seen[o.name] {
-			return fmt.Errorf("option %s stands there twice", o.name)
+			return fmt.Errorf("option %s is given twice", o.name)
 		}
 		if err := k.setValue(o); err != nil {
 			return fmt.Errorf("option %s: %w", o.name, err)
@@ -200,10 +197,9 @@ func parseExpiry(s string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: write YYYYMMDD[HHMM[SS]][Z]", clip(s))
+	return time.Time{}, fmt.Errorf("%q is not a time: write YYYYMMDD[HHMM[SS]][Z]", clip(s))
 }
 
-// clip bounds what an error repeats of a file.
 func clip(s string) string {
 	const most = 64
 	if len(s) <= most {

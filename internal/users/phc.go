@@ -23,7 +23,7 @@ const (
 
 // argon2Params is what an argon2id hash costs.
 type argon2Params struct {
-	memory  uint32 // KiB
+	memory  uint32
 	time    uint32 // passes
 	threads uint8
 }
@@ -89,7 +89,7 @@ func parseParams(s string) (argon2Params, error) {
 func parseParam(s, name string, least, most uint32) (uint32, error) {
 	digits, ok := strings.CutPrefix(s, name)
 	n, err := strconv.ParseUint(digits, 10, 64)
-	// The digits must be written in the one way in which we would write them.
+	// The digits must be in canonical form, without leading zeros.
 	if !ok || err != nil || strconv.FormatUint(n, 10) != digits {
 		return 0, fmt.Errorf("argon2id parameter %s is not a number", name)
 	}

@@ -9,14 +9,14 @@ import (
 )
 
 // Sources is a list of patterns of addresses: from="…" of a key (sshd(8),
-// PATTERNS of ssh_config(5)). Names of hosts are none of it: a login must not
-// wait for, nor believe, the DNS.
+// PATTERNS of ssh_config(5)). It holds no host names: a login must neither wait
+// for the DNS nor believe it.
 type Sources struct{ patterns []sourcePattern }
 
 type sourcePattern struct {
 	negated bool
-	network netip.Prefix // of an address or a CIDR
-	glob    string       // with * or ?, matched against the address as text
+	network netip.Prefix
+	glob    string // with * or ?, matched against the address as text
 }
 
 // ParseSources reads a list such as "10.0.0.0/8,!10.0.0.66,192.168.1.*".
@@ -32,7 +32,7 @@ func ParseSources(list string) (*Sources, error) {
 		positive = positive || !p.negated
 	}
 	if !positive {
-		return nil, errors.New("only exceptions (!), so nobody would fit: add *")
+		return nil, errors.New("only exceptions (!), so no address would match: add *")
 	}
 	return &s, nil
 }
@@ -43,7 +43,7 @@ func parseSource(text string) (p sourcePattern, err error) {
 	case text == "":
 		return p, errors.New("an address is empty")
 	case strings.Trim(text, "0123456789.*?") == "" && strings.ContainsAny(text, "*?"):
-		p.glob = text // of IPv6 there is more than one text, so that * would be a trap
+		p.glob = text // an IPv6 address has several texts, so * would be a trap
 		return p, nil
 	}
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {

@@ -2,7 +2,6 @@ package users
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
@@ -12,44 +11,29 @@ import (
 	"github.com/norestart/norestart/internal/durable"
 )
 
-// Store answers who may log in, and follows the file when it changes. Its
-// methods may be called from any goroutine; those that answer never wait for
-// the disk.
+// Store holds the users and follows the file when it changes. Its methods may
+// be called from any goroutine; only Reload waits for the disk.
 type Store struct {
 	files   durable.Files
 	path    string
-	base    map[string]User
 	check   CheckKey
-	current atomic.Pointer[content] // never changed, only replaced
+	current atomic.Pointer[content] // replaced as a whole, never changed
 
-	mu    sync.Mutex  // one reload at a time; guards what is below
-	seen  fs.FileInfo // of the file that was read last, even if refused; nil: there was none
-	fault string      // why the file could not be read, empty if it could
+	mu    sync.Mutex  // one reload at a time; guards the fields below
+	seen  fs.FileInfo // of the file that was last accepted or refused; nil: there was no file
+	fault string      // why the file could not be read; empty: it was read
 }
 
-// content is what the file says, with the users of the application.
 type content struct {
-	users map[string]User
-	ca    CA
+	users   map[string]User
+	ca      CA
+	dummies []string
 }
 
-// Open reads the file at path. The users of base are there without it; one of
-// the same name in the file replaces that of base. A missing file is none of
-// these errors: a broken, readable or foreign one is.
-func Open(path string, base map[string]User, check CheckKey) (*Store, error) {
-	return OpenFrom(durable.Disk{}, path, base, check)
-}
-
-// OpenFrom is [Open] for a process that has its files from elsewhere.
-func OpenFrom(files durable.Files, path string, base map[string]User, check CheckKey) (*Store, error) {
-	s := &Store{files: files, path: path, base: make(map[string]User, len(base)), check: check}
-	for name, u := range base {
-		u.Name = name
-		if err := u.validate(check); err != nil {
-			return nil, fmt.Errorf("users of the application: %w", err)
-		}
-		s.base[name] = u.clone()
-	}
+// Open reads the file at path. Without a file there are no users; a file that
+// is broken, readable by others or owned by somebody else is an error.
+func Open(files durable.Files, path string, check CheckKey) (*Store, error) {
+	s := &Store{files: files, path: path, check: check}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.load(); err != nil {
@@ -58,28 +42,25 @@ func OpenFrom(files durable.Files, path string, base map[string]User, check Chec
 	return s, nil
 }
 
-// Lookup tells about one user.
 func (s *Store) Lookup(name string) (User, bool) {
 	u, ok := s.current.Load().users[name]
 	return u.clone(), ok
 }
 
-// CA tells whose certificates are believed.
+// CA returns the authorities whose certificates are believed.
 func (s *Store) CA() CA { return s.current.Load().ca.clone() }
 
-// Names lists the names of the users, sorted.
-func (s *Store) Names() []string {
-	return slices.Sorted(maps.Keys(s.current.Load().users))
-}
+// Dummies returns one [Dummy] for each kind and cost among the users' hashes.
+func (s *Store) Dummies() []string { return s.current.Load().dummies }
 
-// Reload reads the file again if it is another than before, and reports
-// whether the users are others now. A file that is refused leaves the users as
-// they are, and its error is returned once, not again until it changes. It is
-// cheap enough to be called before each login.
+// Reload reads the file again if it has changed, and reports whether the users
+// have changed. A file that is refused leaves the users as they are; its error
+// is returned once, and again only when the file changes. Reload is cheap enough
+// to be called before each login.
 func (s *Store) Reload() (changed bool, err error) {
+	info, err := s.stat() // without the lock: the files may be out of reach for seconds
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	info, err := s.stat()
 	if errors.Is(err, durable.ErrAway) {
 		return false, nil
 	}
@@ -99,21 +80,29 @@ func (s *Store) Reload() (changed bool, err error) {
 	return !maps.EqualFunc(old.users, now.users, equal) || !old.ca.equal(now.ca), nil
 }
 
-// load reads the file and takes its users.
 func (s *Store) load() error {
 	f, info, err := read(s.files, s.path, s.check)
 	if err != nil {
 		return err
 	}
-	users := maps.Clone(s.base)
-	maps.Copy(users, f.users)
-	s.current.Store(&content{users, f.ca})
+	s.current.Store(&content{f.users, f.ca, dummiesOf(f.users)})
 	s.seen, s.fault = info, ""
 	return nil
 }
 
-// refuse remembers the file as refused, so that it is not read again until it
-// changes; one that could not be read (no descriptor left) is tried again.
+func dummiesOf(users map[string]User) []string {
+	kinds := map[string]bool{}
+	for _, u := range users {
+		if u.Password != "" {
+			kinds[Dummy(u.Password)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(kinds))
+}
+
+// refuse remembers the file as refused, so that it is read again only when it
+// changes. A file that could not be opened (as without a free descriptor) is
+// tried again.
 func (s *Store) refuse(info fs.FileInfo, err error) error {
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return s.once(err)
@@ -122,7 +111,7 @@ func (s *Store) refuse(info fs.FileInfo, err error) error {
 	return err
 }
 
-// stat looks at the file; nil when there is none.
+// stat returns nil if there is no file.
 func (s *Store) stat() (fs.FileInfo, error) {
 	info, err := s.files.Stat(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -131,7 +120,7 @@ func (s *Store) stat() (fs.FileInfo, error) {
 	return info, err
 }
 
-// once returns err unless it is the one that was returned last.
+// once returns err unless it says the same as the last one.
 func (s *Store) once(err error) error {
 	if s.fault == err.Error() {
 		return nil

@@ -2,8 +2,11 @@ package users
 
 import (
 	"errors"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,8 +26,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 
 func open(t *testing.T, path string) *Store {
 	t.Helper()
-	base := map[string]User{"admin": {Role: "admin", Password: phc256}}
-	s, err := Open(path, base, anyKey)
+	s, err := Open(durable.Disk{}, path, anyKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,9 +46,11 @@ func reload(t *testing.T, s *Store, wantChanged bool, wantErr string) {
 	}
 }
 
-func wantNames(t *testing.T, s *Store, names ...string) {
+func names(s *Store) []string { return slices.Sorted(maps.Keys(s.current.Load().users)) }
+
+func wantNames(t *testing.T, s *Store, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(names, s.Names()); diff != "" {
+	if diff := cmp.Diff(want, names(s)); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }
@@ -54,17 +58,17 @@ func wantNames(t *testing.T, s *Store, names ...string) {
 func TestStoreFollowsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s := open(t, path)
-	wantNames(t, s, "admin")
+	wantNames(t, s)
 	reload(t, s, false, "")
 
 	write(t, path, sample, 0o600)
 	reload(t, s, true, "")
-	wantNames(t, s, "admin", "ann", "ci.bot", "viola")
+	wantNames(t, s, "ann", "ci.bot", "viola")
 
-	write(t, path, "[user.admin]\nrole = 'viewer'\n", 0o600)
+	write(t, path, "[user.ann]\nrole = 'viewer'\n", 0o600)
 	reload(t, s, true, "")
-	if u, ok := s.Lookup("admin"); !ok || u.Role != "viewer" || u.Password != "" {
-		t.Errorf("the file's admin does not replace the application's: %+v", u)
+	if u, ok := s.Lookup("ann"); !ok || u.Role != "viewer" || u.Password != "" {
+		t.Errorf("the file's new ann does not replace the old one: %+v", u)
 	}
 	if _, ok := s.Lookup("viola"); ok {
 		t.Error("viola is still there")
@@ -74,16 +78,14 @@ func TestStoreFollowsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	reload(t, s, true, "")
-	if u, _ := s.Lookup("admin"); u.Role != "admin" {
-		t.Errorf("the application's admin is not back: %+v", u)
-	}
+	wantNames(t, s)
 }
 
 func TestStoreKeepsUsersOfBrokenFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	write(t, path, sample, 0o600)
 	s := open(t, path)
-	all := s.Names()
+	all := names(s)
 
 	write(t, path, "[user.viola]\nrole = 'root'\n", 0o600)
 	reload(t, s, false, "users.toml:2: user viola: role: unknown role")
@@ -97,7 +99,7 @@ func TestStoreKeepsUsersOfBrokenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	reload(t, s, true, "")
-	wantNames(t, s, "admin", "viola")
+	wantNames(t, s, "viola")
 }
 
 // Only the time of a change differs, as after an edit by hand of one letter.
@@ -110,7 +112,7 @@ func TestStoreSeesChangeOfSameSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	reload(t, s, true, "")
-	wantNames(t, s, "admin", "bob")
+	wantNames(t, s, "bob")
 }
 
 // A file that was touched has the same users.
@@ -140,38 +142,33 @@ func TestStoreRetriesUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	reload(t, s, false, syscall.ELOOP.Error())
-	wantNames(t, s, "admin", "ann", "ci.bot", "viola")
+	wantNames(t, s, "ann", "ci.bot", "viola")
 	write(t, filepath.Join(aside, FileName), "", 0o600)
 	if err := errors.Join(os.Remove(loop), os.Rename(aside, loop)); err != nil {
 		t.Fatal(err)
 	}
 	reload(t, s, true, "")
-	wantNames(t, s, "admin")
+	wantNames(t, s)
 }
 
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
-	good, readable, broken := filepath.Join(dir, "good"), filepath.Join(dir, "readable"), filepath.Join(dir, "broken")
-	write(t, good, sample, 0o600)
+	readable, broken := filepath.Join(dir, "readable"), filepath.Join(dir, "broken")
 	write(t, readable, sample, 0o640)
 	write(t, broken, "[user", 0o600)
 	for _, test := range []struct {
 		path, want string
-		base       map[string]User
 	}{
-		{good, "raw md5 digest", map[string]User{"admin": {Role: "admin", Password: strings.Repeat("0a", 16)}}},
-		{good, "no role", map[string]User{"admin": {Password: phc256}}},
-		{good, "user name", map[string]User{"Admin": {Role: "admin"}}},
-		{readable, readable + ": mode 0640", nil},
-		{broken, broken + ":1: ", nil},
-		{dir, "not a regular file", nil},
+		{readable, readable + ": mode 0640"},
+		{broken, broken + ":1: "},
+		{dir, "not a regular file"},
 	} {
-		s, err := Open(test.path, test.base, anyKey)
+		s, err := Open(durable.Disk{}, test.path, anyKey)
 		if err == nil || s != nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", filepath.Base(test.path), err, test.want)
 		}
 	}
-	if _, err := Open(readable, nil, anyKey); !errors.Is(err, durable.ErrMode) {
+	if _, err := Open(durable.Disk{}, readable, anyKey); !errors.Is(err, durable.ErrMode) {
 		t.Errorf("not ErrMode: %v", err)
 	}
 }
@@ -185,5 +182,44 @@ func TestLookupCopies(t *testing.T) {
 	u.Keys[0] = "ssh-ed25519 mallory"
 	if again, _ := s.Lookup("viola"); again.Keys[0] == u.Keys[0] {
 		t.Error("the store's user changed")
+	}
+}
+
+// slowFiles answer one look after the other, when they are told to.
+type slowFiles struct {
+	durable.Disk
+	looks chan chan struct{}
+}
+
+func (f slowFiles) Stat(path string) (fs.FileInfo, error) {
+	if f.looks != nil {
+		answer := make(chan struct{})
+		f.looks <- answer
+		<-answer
+	}
+	return f.Disk.Stat(path)
+}
+
+// A slow Stat must not delay a login: Lookup and a second Reload answer meanwhile.
+func TestReloadWaitsForItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.toml")
+	files := &slowFiles{}
+	s, err := Open(files, path, anyKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files.looks = make(chan chan struct{})
+	done := make(chan error, 2)
+	reload := func() { _, err := s.Reload(); done <- err }
+	go reload()
+	first := <-files.looks
+	go reload()
+	close(<-files.looks) // the second one asks although the first has no answer
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	close(first)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -9,20 +9,21 @@ import (
 	"unicode/utf8"
 )
 
-// User is one who may log in.
+// User is a person or a program that may log in.
 type User struct {
 	Name     string   // [a-z_][a-z0-9_.-]{0,31}
 	Role     string   // viewer, operator or admin
 	Password string   // hash in PHC form or of bcrypt; empty: no login by password
 	Keys     []string // authorized_keys lines, see [ParseKey]; none: no login by key
-	// Allow, when not empty, are the only commands that the user may run, and
-	// Deny are those that he may not, of those that his role lets him. They
-	// are patterns as in commands.ParseLimits.
+	// Allow, when not empty, lists the only commands that the user may run.
+	// Deny lists commands that the user may not run although the role allows
+	// them. Both are patterns as in commandline.ParseLimits.
 	Allow, Deny []string
 }
 
-// CheckKey reports why a line TYPE BASE64 [COMMENT] is no public key that may
-// log in. It is injected, for this package knows no ssh; nil refuses every key.
+// CheckKey reports why a line TYPE BASE64 [COMMENT] is not a public key that may
+// log in. It is injected because this package does not know ssh; nil refuses
+// every key.
 type CheckKey func(line string) error
 
 // maxKeyLine is the length in bytes of the longest key line: an RSA key of
@@ -31,9 +32,8 @@ const maxKeyLine = 8 << 10
 
 var roles = []string{"viewer", "operator", "admin"}
 
-// CheckName reports why name may not be the name of a user. Every process of
-// the application has this package in it: a regular expression would be
-// compiled at each of their starts.
+// CheckName reports why name may not be the name of a user. It has no regular
+// expression, which every process of the application would compile at its start.
 func CheckName(name string) error {
 	ok := name != "" && len(name) <= 32
 	for i, r := range name {
@@ -50,7 +50,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// CheckRole reports why role is none.
+// CheckRole reports why role is not a role.
 func CheckRole(role string) error {
 	switch {
 	case slices.Contains(roles, role):
@@ -62,7 +62,8 @@ func CheckRole(role string) error {
 	}
 }
 
-func (check CheckKey) line(line string) error {
+// Line reports why line may not stand among the keys of a user.
+func (check CheckKey) Line(line string) error {
 	switch {
 	case check == nil:
 		return errors.New("no keys are accepted here")
@@ -77,9 +78,6 @@ func (check CheckKey) line(line string) error {
 	}
 	return check(key.Bare)
 }
-
-// Line reports why line may not stand among the keys of a user.
-func (check CheckKey) Line(line string) error { return check.line(line) }
 
 // Bounds of a list of patterns.
 const (
@@ -134,14 +132,13 @@ func (u User) validate(check CheckKey) error {
 		}
 	}
 	for i, line := range u.Keys {
-		if err := check.line(line); err != nil {
+		if err := check.Line(line); err != nil {
 			return fmt.Errorf("user %s: key %d: %w", u.Name, i+1, err)
 		}
 	}
 	return nil
 }
 
-// clone returns a copy that shares nothing with u.
 func (u User) clone() User {
 	u.Keys, u.Allow, u.Deny = slices.Clone(u.Keys), slices.Clone(u.Allow), slices.Clone(u.Deny)
 	return u

@@ -19,7 +19,7 @@ func inForeground(cmd *exec.Cmd) error {
 		signal.Ignore(os.Interrupt) // in the background nobody types it
 		return cmd.Run()
 	}
-	// Nobody could continue what Ctrl-Z would stop. Inherited by cmd.
+	// No shell could continue what Ctrl-Z would stop. Inherited by cmd.
 	signal.Ignore(unix.SIGTSTP)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Foreground: true, Ctty: tty}
 	err := cmd.Run()

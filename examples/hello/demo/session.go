@@ -47,7 +47,7 @@ func echoLines(r io.Reader, last string, came chan<- error) {
 
 // loggedIn lets one worker exit and then types the session over ssh.
 func (c *cluster) loggedIn(ctx context.Context, key string) error {
-	if err := c.run(ctx, c.norestart(), "ctl", "--dir", c.dir, "quit", "web/3"); err != nil {
+	if err := c.run(ctx, c.norestart(), "ctl", "--dir", c.dir, "finish", "web/3"); err != nil {
 		return err
 	}
 	if err := c.until(ctx, func(dead int) bool { return dead == 1 }); err != nil {

@@ -32,7 +32,7 @@ func main() {
 	})
 }
 
-// serve is what one writes who does not know what a drain has to do.
+// serve is a worker that does nothing for a drain.
 func serve(ctx context.Context, w *worker.Worker) error {
 	ln, err := w.Listener("web")
 	if err != nil {
@@ -48,9 +48,7 @@ func serve(ctx context.Context, w *worker.Worker) error {
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
-	if err := w.Ready(); err != nil {
-		return err
-	}
+	w.Ready()
 	<-ctx.Done()
 	if text, err := os.ReadFile("drain"); err == nil && string(text) == "exit" {
 		os.Exit(0)

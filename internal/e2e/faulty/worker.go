@@ -30,6 +30,9 @@ func serve(ctx context.Context, w *worker.Worker) error {
 		}
 		os.Exit(status)
 	}
+	if text, ok := asked("panic", w.Slot()); ok {
+		panic(text)
+	}
 	if _, ok := asked("alone", w.Slot()); ok {
 		if err := alone(w.Slot()); err != nil {
 			return err
@@ -40,14 +43,28 @@ func serve(ctx context.Context, w *worker.Worker) error {
 			return err
 		}
 	}
+	if script, ok := asked("daemon", w.Slot()); ok {
+		c := exec.Command("/bin/sh", "-c", script)
+		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := c.Start(); err != nil {
+			return err
+		}
+		go c.Wait() // ends with the worker at the latest
+	}
 	if _, ok := asked("unready", w.Slot()); ok {
 		fmt.Println("faulty: waits for a database")
 		<-ctx.Done()
 		return nil
 	}
+	if os.Getenv("FAULTY_BAD") != "" {
+		go late(w.Slot())
+	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	handle(w, end)
+	if err := register(w); err != nil {
+		return err
+	}
 	ln, err := w.Listener("web")
 	if err != nil {
 		return err
@@ -55,6 +72,7 @@ func serve(ctx context.Context, w *worker.Worker) error {
 	greeting := fmt.Sprintf("hello from %s pid=%d generation=%d\n", w.ID(), os.Getpid(), w.Generation())
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, greeting) })
+	mux.Handle("GET /count", w.Router())
 	err = w.ServeHTTP(ctx, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, ln)
 	if _, ok := asked("deaf", w.Slot()); ok {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM) // into the void
@@ -87,6 +105,13 @@ func handle(w *worker.Worker, end func()) {
 		if len(ids) == 1 && ids[0] == w.ID() {
 			fmt.Println("faulty: crashes as asked")
 			os.Exit(9)
+		}
+		return []byte("not me"), nil
+	})
+	w.Handle("panic", func(_ context.Context, words []string) ([]byte, error) {
+		if len(words) == 2 && (words[0] == w.ID() || words[0] == "all") {
+			go panic(words[1])
+			select {}
 		}
 		return []byte("not me"), nil
 	})
@@ -141,6 +166,16 @@ func flood(words []string) error {
 		fmt.Printf("flood %6d %s\n", i+1, strings.Repeat("~", 1000))
 	}
 	return nil
+}
+
+// late panics when it is asked to, which may be long after the worker is ready.
+func late(slot int) {
+	for {
+		if _, ok := asked("late", slot); ok {
+			panic("late crash: nil config")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // asked looks for a request to the worker of a slot.

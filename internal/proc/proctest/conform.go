@@ -22,7 +22,7 @@ const (
 )
 
 // patience is how long anything in these tests may take before it has failed.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Conform checks that a starter does what [proc.Starter] and [proc.Process]
 // say. start returns a process that behaves as asked and is ready to be
@@ -39,9 +39,9 @@ func Conform(t *testing.T, start func(*testing.T, Behaviour) proc.Process, missi
 	})
 }
 
-// ConformAdopt checks that an adopter does what [proc.Adopter] says. adopt lets
-// it adopt a process that somebody else started, that behaves as asked, and
-// whose exit status can be found out.
+// ConformAdopt checks that an adopter does what [proc.Adopter] says. adopt
+// makes it adopt a process that behaves as asked and whose exit status can be
+// found out.
 func ConformAdopt(t *testing.T, a proc.Adopter, adopt func(*testing.T, Behaviour) proc.Process) {
 	t.Run("exits", func(t *testing.T) { conformExits(t, adopt) })
 	t.Run("term is ignored", func(t *testing.T) { conformIgnored(t, adopt) })
@@ -50,7 +50,8 @@ func ConformAdopt(t *testing.T, a proc.Adopter, adopt func(*testing.T, Behaviour
 	t.Run("another", func(t *testing.T) { conformAnother(t, a, adopt) })
 }
 
-// conformAnother tries to adopt who has the right pid, but is another.
+// conformAnother adopts with the right pid and the start time of another
+// process.
 func conformAnother(t *testing.T, a proc.Adopter, adopt func(*testing.T, Behaviour) proc.Process) {
 	p := adopt(t, Obey)
 	refused := func(when string, pid int, startTime uint64) {

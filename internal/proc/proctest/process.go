@@ -11,8 +11,8 @@ import (
 	"github.com/norestart/norestart/internal/proc"
 )
 
-// Process is a scripted process, as seen by who started or adopted it. What a
-// test does to one holds for all that are of the same process.
+// Process is a scripted process as its starter or adopter sees it. Several may
+// share one life, which a test drives through any of them.
 type Process struct {
 	Command proc.Command // what it was started with
 
@@ -22,9 +22,9 @@ type Process struct {
 	life    *life
 }
 
-// life is what happens to a process, whoever looks at it.
+// life is the fate of a process, shared by all who see it.
 type life struct {
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex // protects the fields below
 	ended   bool
 	exit    proc.Exit        // once it has ended
 	waiting []chan proc.Exit // of each Process
@@ -57,7 +57,7 @@ func (p *Process) again() *Process {
 	return &q
 }
 
-// wait requires l.mu, unless nobody else knows l yet.
+// wait requires l.mu, unless l is not shared yet.
 func (l *life) wait() chan proc.Exit {
 	c := make(chan proc.Exit, 1)
 	l.waiting = append(l.waiting, c)
@@ -124,8 +124,8 @@ func (p *Process) Exit(code int) { p.End(proc.Exit{Code: code}) }
 // Kill ends the process by a signal, as if somebody else had sent it.
 func (p *Process) Kill(sig syscall.Signal) { p.End(proc.Exit{Code: -1, Signal: sig}) }
 
-// Vanish ends the process so that nobody can tell how, as one may end that was
-// adopted and is not our child.
+// Vanish ends the process without a known status, as for an adopted process
+// that is not our child.
 func (p *Process) Vanish() { p.End(proc.Exit{Code: -1, Unknown: true}) }
 
 // End ends the process in any way; a zero e.At becomes the time now.

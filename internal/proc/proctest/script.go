@@ -10,20 +10,20 @@ import (
 )
 
 // Script is a [proc.Starter] and a [proc.Adopter] without processes. It may be
-// used from any goroutine, and by one primary after the other: what the first
-// started the second can adopt.
+// used from any goroutine, and by several primaries in turn: the second can
+// adopt what the first started.
 type Script struct {
 	// OnStart, when set before the first Start, is called for each process
 	// before Start returns it.
 	OnStart func(*Process)
 
-	mu        sync.Mutex // protects what follows
+	mu        sync.Mutex // protects the fields below
 	failures  []error
 	processes []*Process
 }
 
-// New returns a script without processes. Their pids are above those that a
-// real kernel gives out, so that a signal that goes astray meets nobody.
+// New returns a script without processes. Its pids are above those of a real
+// kernel, so that a stray signal reaches no process.
 func New() *Script { return &Script{} }
 
 // firstPID is above PID_MAX_LIMIT (proc_sys_kernel(5)).
@@ -75,8 +75,8 @@ func (s *Script) add(c proc.Command) (*Process, error) {
 	return p, nil
 }
 
-// Adopt implements [proc.Adopter]. The process that it returns is a *Process of
-// its own, beside the one of who started it, and is not among Processes.
+// Adopt implements [proc.Adopter]. It returns a *Process of its own, beside
+// that of the starter, which is not among Processes.
 func (s *Script) Adopt(pid int, startTime uint64) (proc.Process, error) {
 	for _, p := range s.Processes() {
 		if p.pid != pid || p.started != startTime {

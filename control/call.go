@@ -1,0 +1,19 @@
+package control
+
+import "time"
+
+// CallRequest asks every ready worker of a pool. Each answer or failure comes as
+// it is given; the stream ends when all have answered or failed.
+type CallRequest struct {
+	Pool    string
+	Handler string
+	Args    []string
+	Timeout time.Duration // 0: 5 s
+}
+
+// CallReply is one worker's answer to a call.
+type CallReply struct {
+	Worker string
+	Data   []byte
+	Error  string // empty: it answered
+}

@@ -1,0 +1,126 @@
+package builtin
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/pflag"
+
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
+)
+
+func callCommand() commands.Command {
+	return commands.Command{
+		Name: "call", Role: commands.Operator, Group: groupChange, Flags: callFlags, Run: run(2, -1, callPool), Complete: first(ownPool),
+		Usage: "POOL HANDLER [ARG…]", Summary: "run a handler in every ready worker of a pool",
+		Help: "Shows all answers, and fails if one worker fails or does not answer in time. Put --\n" +
+			"before words that look like flags.",
+	}
+}
+
+// callMargin is added to the time that the workers have.
+const callMargin = 5 * time.Second
+
+func callFlags(flags *pflag.FlagSet) {
+	flags.Duration("timeout", control.DefaultCallTimeout, "`time` for each worker to answer")
+}
+
+// replyView is an answer for programs: text if it is text.
+type replyView struct {
+	Worker string `json:"worker"`
+	Data   string `json:"data"`
+	Base64 string `json:"data_base64,omitempty"` // instead of data, when that is not UTF-8
+	Error  string `json:"error,omitempty"`
+}
+
+type replies struct {
+	call  *Call
+	views []replyView
+	lines []string // of those that failed
+}
+
+func callPool(ctx context.Context, call *Call) error {
+	words := call.Args[1:]
+	timeout, err := call.duration("timeout")
+	if err != nil {
+		return err
+	}
+	if err := call.ownPool(ctx, words[0]); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout+callMargin)
+	defer cancel()
+	r := replies{call: call, views: []replyView{}}
+	err = control.Watch(ctx, call.Primary, control.CallRequest{
+		Pool: words[0], Handler: words[1], Args: words[2:], Timeout: timeout,
+	}, r.take)
+	if err != nil {
+		return err
+	}
+	return r.end(words[0])
+}
+
+// ownPool refuses built-in pools: they have commands of their own, with the roles
+// that these need.
+func (c *Call) ownPool(ctx context.Context, pool string) error {
+	s, err := c.status(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.Pools, func(p control.PoolStatus) bool { return p.Name == pool && p.BuiltIn }) {
+		return &control.Error{Code: control.ErrDenied.Code, Message: fmt.Sprintf("denied: %s is built in: call asks only the application's pools", pool)}
+	}
+	return nil
+}
+
+// take shows an answer at once; failures are shown together at the end.
+func (r *replies) take(reply control.CallReply) error {
+	r.views = append(r.views, viewReply(reply))
+	if reply.Error != "" {
+		r.lines = append(r.lines, reply.Worker+": "+reply.Error)
+		return nil
+	}
+	if r.call.JSON {
+		return nil
+	}
+	var b strings.Builder
+	for line := range strings.Lines(strings.TrimSuffix(string(reply.Data), "\n") + "\n") {
+		fmt.Fprintf(&b, "%s: %s\n", commands.Safe(reply.Worker), commands.Safe(strings.TrimSuffix(line, "\n")))
+	}
+	return r.call.write(b.String())
+}
+
+func viewReply(reply control.CallReply) replyView {
+	v := replyView{Worker: reply.Worker, Error: reply.Error}
+	if utf8.Valid(reply.Data) {
+		v.Data = string(reply.Data)
+	} else {
+		v.Base64 = base64.StdEncoding.EncodeToString(reply.Data)
+	}
+	return v
+}
+
+// end fails if a worker did. With --json the error then has all answers, because
+// a list on standard output is complete or not there.
+func (r *replies) end(pool string) error {
+	if len(r.views) == 0 {
+		return &control.Error{Code: "no_answer", Message: fmt.Sprintf("no worker of %s is ready", pool), Hint: "worker list"}
+	}
+	if len(r.lines) > 0 {
+		return &control.Error{
+			Code:    "partial",
+			Message: fmt.Sprintf("%d of %d workers failed", len(r.lines), len(r.views)),
+			Lines:   r.lines, Details: map[string]any{"replies": r.views},
+		}
+	}
+	if r.call.JSON {
+		return r.call.WriteJSON(map[string]any{"replies": r.views})
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package builtin
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/norestart/norestart/commands"
+	"github.com/norestart/norestart/control"
+)
+
+// Greeting tells in half a line how a cluster is, and what runs there, as it is
+// shown after a login.
+func Greeting(s control.Status, now time.Time) string {
+	if s.Primary == nil {
+		return "no primary"
+	}
+	n, silent, unhealthy := count(s), 0, 0
+	for _, p := range s.Pools {
+		silent, unhealthy = silent+p.Silent, unhealthy+p.Unhealthy
+	}
+	health := "well"
+	if !s.Well() {
+		health = "NOT WELL"
+	}
+	text := fmt.Sprintf("%s, %d of %d workers ready", health, n.Current, n.Target)
+	for _, more := range []struct {
+		n    int
+		what string
+	}{{n.Dead, "dead"}, {n.stopped, "stopped"}, {silent, "silent"}, {unhealthy, "unhealthy"}} {
+		if more.n > 0 {
+			text += fmt.Sprintf(", %d %s", more.n, more.what)
+		}
+	}
+	for _, p := range s.Pools {
+		if p.CrashesAgain() {
+			text += ", " + crashText(p, now)
+		}
+		if p.Off() {
+			text += ", " + offText(p)
+		}
+	}
+	if !s.Primary.Since.IsZero() {
+		text += fmt.Sprintf(", primary %d up %s", s.Primary.PID, age(now.Sub(s.Primary.Since)))
+	}
+	for _, j := range s.Jobs {
+		text += "; job " + describeJob(j, now)
+	}
+	return commands.Safe(text)
+}

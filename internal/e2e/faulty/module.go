@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/norestart/norestart/worker"
+)
+
+// register registers the module of a worker that is asked for one: it counts
+// requests to /count, and its hooks fail as they are asked to.
+func register(w *worker.Worker) error {
+	version, ok := asked("module", w.Slot())
+	if !ok {
+		return nil
+	}
+	var n atomic.Int64
+	begin := func(s *worker.Scope) error {
+		s.Handle("/count", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprintf(rw, "counted %d\n", n.Add(1)) }))
+		s.HandleCall("count", func(context.Context, []string) ([]byte, error) { return fmt.Append(nil, n.Load()), nil })
+		return nil
+	}
+	return w.Register("counter", worker.Module{
+		Version: version, Timeout: 2 * time.Second,
+		Init: func(_ context.Context, s *worker.Scope) error { return begin(s) },
+		BeforeReload: func(context.Context) (worker.State, error) {
+			if err := fail("before", w.Slot()); err != nil {
+				return worker.State{}, err
+			}
+			return worker.JSON(n.Load())
+		},
+		AfterReload: func(_ context.Context, s *worker.Scope, state worker.State) error {
+			if err := fail("after", w.Slot()); err != nil {
+				return err
+			}
+			var was int64
+			if err := state.JSON(&was); err != nil {
+				return err
+			}
+			n.Store(was)
+			return begin(s)
+		},
+		Finalize: func(context.Context) error {
+			fmt.Printf("faulty: finalized at %d\n", n.Load())
+			return nil
+		},
+	})
+}
+
+// fail does what a file asks a hook to do.
+func fail(hook string, slot int) error {
+	switch how, _ := asked(hook, slot); how {
+	case "error":
+		return errors.New("the ledger is locked")
+	case "panic":
+		panic("no ledger")
+	case "slow":
+		fmt.Println("faulty: slow in", hook)
+		for how == "slow" { // until the file has gone
+			time.Sleep(10 * time.Millisecond)
+			how, _ = asked(hook, slot)
+		}
+	case "hang":
+		select {}
+	case "text":
+		return worker.State{Version: "v1.0.0", Data: []byte(`"many"`)}.JSON(new(int64))
+	}
+	return nil
+}

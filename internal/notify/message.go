@@ -1,0 +1,88 @@
+package notify
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Message is what a service says of itself.
+type Message struct {
+	// From is the process that has sent it, the parent of that, and so on, as far as
+	// they were there when it was taken. The first is 0 for a process of another PID
+	// namespace.
+	From []int
+	Text string // as it came
+
+	Ready    bool          // it has finished starting
+	Stopping bool          // it has begun to stop
+	Status   *string       // in one line, for a person; nil: unchanged, empty: none any more
+	Alive    bool          // WATCHDOG=1
+	Stuck    bool          // WATCHDOG=trigger: it asks for what follows a missed WATCHDOG=1
+	Extend   time.Duration // from now on it needs this long to start or to stop; 0: unchanged
+}
+
+// Lasts reports whether a message tells more than that its sender is alive: it is
+// worth to be read late.
+func (m Message) Lasts() bool {
+	return m.Ready || m.Stopping || m.Stuck || m.Status != nil || m.Extend > 0
+}
+
+// OnlyStatus reports whether a later status makes a message worthless.
+func (m Message) OnlyStatus() bool {
+	other := m
+	other.Status = nil
+	return m.Status != nil && !other.Lasts()
+}
+
+// maxStatus bounds a status in bytes.
+const maxStatus = 512
+
+// maxExtend bounds Extend: a service that needs more asks again.
+const maxExtend = 24 * time.Hour
+
+// Parse reads the lines of a datagram; of a field that comes twice the last one
+// counts.
+func Parse(datagram []byte) (m Message) {
+	m.Text = string(datagram)
+	for line := range strings.SplitSeq(m.Text, "\n") {
+		name, value, _ := strings.Cut(line, "=")
+		switch name {
+		case "READY":
+			m.Ready = value == "1"
+		case "STOPPING":
+			m.Stopping = value == "1"
+		case "WATCHDOG":
+			m.Alive, m.Stuck = value == "1", value == "trigger"
+		case "STATUS":
+			status := legible(value)
+			m.Status = &status
+		case "EXTEND_TIMEOUT_USEC":
+			if usec, err := strconv.ParseUint(value, 10, 64); err == nil {
+				m.Extend = time.Duration(min(usec, math.MaxInt64/1000)) * time.Microsecond
+				m.Extend = min(m.Extend, maxExtend)
+			}
+		}
+	}
+	return m
+}
+
+// legible is text that moves no cursor, cut to maxStatus.
+func legible(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	if len(text) > maxStatus {
+		text = text[:maxStatus]
+		for !utf8.ValidString(text) { // within a rune
+			text = text[:len(text)-1]
+		}
+	}
+	return text
+}

@@ -1,0 +1,61 @@
+package notify
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	text := func(s string) *string { return &s }
+	for _, tt := range []struct {
+		in   string
+		want Message
+	}{
+		{"", Message{}},
+		{"READY=1", Message{Ready: true}},
+		{"READY=0", Message{}},
+		{"READY=1\nSTATUS=serves\n", Message{Ready: true, Status: text("serves")}},
+		{"STATUS=", Message{Status: text("")}},
+		{"STATUS=a=b\nSTATUS=c", Message{Status: text("c")}},
+		{"STATUS=\x1b[2Jx\xff", Message{Status: text(" [2Jx\uFFFD")}},
+		{"STOPPING=1", Message{Stopping: true}},
+		{"WATCHDOG=1", Message{Alive: true}},
+		{"WATCHDOG=trigger", Message{Stuck: true}},
+		{"EXTEND_TIMEOUT_USEC=1500000", Message{Extend: 1500 * time.Millisecond}},
+		{"EXTEND_TIMEOUT_USEC=18446744073709551615", Message{Extend: maxExtend}},
+		{"EXTEND_TIMEOUT_USEC=-1", Message{}},
+		{"MAINPID=1\nFDSTORE=1\nBARRIER=1\nnonsense", Message{}},
+	} {
+		tt.want.Text = tt.in
+		if diff := cmp.Diff(tt.want, Parse([]byte(tt.in))); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", tt.in, diff)
+		}
+	}
+}
+
+func TestLongStatusIsCutBetweenRunes(t *testing.T) {
+	got := *Parse([]byte("STATUS=" + strings.Repeat("x", maxStatus-1) + "éé")).Status
+	if want := strings.Repeat("x", maxStatus-1); got != want {
+		t.Errorf("%d bytes, want %d", len(got), len(want))
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"READY=1\nSTATUS=é\n", "EXTEND_TIMEOUT_USEC=1", "WATCHDOG=1", "\n=\x00"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := Parse(b)
+		if m.Extend < 0 || m.Extend > maxExtend {
+			t.Errorf("extend %v", m.Extend)
+		}
+		if s := m.Status; s != nil && (len(*s) > maxStatus || !utf8.ValidString(*s) || strings.ContainsFunc(*s, unicode.IsControl)) {
+			t.Errorf("status %q", *s)
+		}
+	})
+}
