@@ -40,7 +40,8 @@ const (
 	EventWorkerStarted   EventKind = "worker.started"
 	EventWorkerAdopted   EventKind = "worker.adopted" // taken over from an earlier primary
 	EventWorkerReady     EventKind = "worker.ready"
-	EventWorkerSilent    EventKind = "worker.silent" // it has missed beats
+	EventWorkerReloading EventKind = "worker.reloading" // it takes in its configuration anew, or has done so
+	EventWorkerSilent    EventKind = "worker.silent"    // it has missed beats
 	EventWorkerSignalled EventKind = "worker.signalled"
 	EventWorkerLimit     EventKind = "worker.limit"  // it has reached one of its pool, and is replaced
 	EventWorkerKilled    EventKind = "worker.killed" // it had not ended in time
@@ -63,7 +64,7 @@ func EventKinds() []EventKind {
 		EventClusterReady, EventClusterTrouble, EventClusterMended, EventPrimaryExec,
 		EventSignalRefused, EventPoolAdopting, EventPoolDismissed, EventPoolTrouble,
 		EventPoolSkipped, EventPoolMissed,
-		EventWorkerStarted, EventWorkerAdopted, EventWorkerReady, EventWorkerSilent,
+		EventWorkerStarted, EventWorkerAdopted, EventWorkerReady, EventWorkerReloading, EventWorkerSilent,
 		EventWorkerSignalled, EventWorkerLimit, EventWorkerKilled, EventWorkerExited, EventWorkerDead,
 		EventWorkerUnhealthy, EventWorkerHealthy, EventWorkerImpostor, EventWorkerTrouble, EventJobStarted, EventJobCancelled,
 		EventJobEnded, EventJobResumed, EventJobLost,

@@ -1,6 +1,9 @@
 package control
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Status is the state of a cluster as a whole.
 type Status struct {
@@ -32,7 +35,11 @@ type PoolStatus struct {
 	Done       int      `json:"done"`                // their work is done: policy never, exit status 0
 	Silent     int      `json:"silent"`              // ready ones that have missed beats
 	Unhealthy  int      `json:"unhealthy,omitempty"` // ready ones whose probe has failed too often
-	Generation int      `json:"generation"`
+	// Reloading are ready ones that take in their configuration anew, Overdue those of
+	// them that have not said within the ready_timeout that they are done.
+	Reloading  int `json:"reloading,omitempty"`
+	Overdue    int `json:"overdue,omitempty"`
+	Generation int `json:"generation"`
 	// Crashes are those of the workers that were ready; nil: none lately.
 	Crashes *Crashes `json:"crashes,omitempty"`
 	// Next is when the schedule of the pool starts its worker next, NextReload when
@@ -83,12 +90,30 @@ func (s Status) Well() bool {
 
 // Well reports whether the pool needs no attention.
 func (p PoolStatus) Well() bool {
-	return p.Short() == 0 && p.Silent == 0 && p.Unhealthy == 0 && !p.CrashesAgain() && !p.Off()
+	return p.Short() == 0 && p.Silent == 0 && p.Unhealthy == 0 && p.Overdue == 0 && !p.CrashesAgain() && !p.Off()
 }
 
 // Short is how many workers should be ready and are not, including dead ones.
 // Stopped and done workers are as they should be.
 func (p PoolStatus) Short() int { return max(0, p.Target-p.Ready-p.Stopped-p.Done) }
+
+// Readiness tells in a few words how many of the workers are ready. Those that are
+// done are not counted among them: they have nothing to be ready for.
+func (p PoolStatus) Readiness() string {
+	text := fmt.Sprintf("%d of %d workers ready", p.Ready, p.Target-p.Done)
+	if p.Done > 0 && p.Done == p.Target {
+		return fmt.Sprintf("%d of %d workers done", p.Done, p.Target)
+	}
+	for _, more := range []struct {
+		n    int
+		word string
+	}{{p.Done, "done"}, {p.Stopped, "stopped"}, {p.Reloading, "reloading"}} {
+		if more.n > 0 {
+			text += fmt.Sprintf(", %d %s", more.n, more.word)
+		}
+	}
+	return text
+}
 
 // CrashesAgain reports whether workers crash repeatedly although each is
 // replaced. A single crash does not count.

@@ -39,7 +39,10 @@ type WorkerInfo struct {
 	Outgoing    []Process     `json:"outgoing"`         // retired, still finishing
 	Silent      bool          `json:"silent"`           // up, but has missed beats
 	Status      string        `json:"status,omitempty"` // what the worker says of itself
-	Next        time.Time     `json:"next,omitzero"`    // when its schedule starts it
+	// Reloading is since when it takes in its configuration anew, as it has said
+	// itself (RELOADING=1 of sd_notify(3)); zero: it does not.
+	Reloading time.Time `json:"reloading,omitzero"`
+	Next      time.Time `json:"next,omitzero"` // when its schedule starts it
 	// Private is the address at which it is reached under [ShareRelay], as
 	// "127.0.0.1:20123".
 	Private string `json:"private,omitempty"`

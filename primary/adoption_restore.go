@@ -105,7 +105,7 @@ func (l *loop) adopt(s *slot, r processRecord) (processState, bool) {
 	if err != nil || l.im == nil && isZombie(p) {
 		return processState{}, false // it has gone
 	}
-	run := &process{inc: r.Inc, gen: r.Gen, since: r.Since, handle: p, group: r.Group, closed: r.Closed, reason: r.Reason, status: r.Status, leaving: r.Leaving, told: r.Told, asked: r.Told, private: r.Private}
+	run := &process{inc: r.Inc, gen: r.Gen, since: r.Since, handle: p, group: r.Group, closed: r.Closed, reason: r.Reason, status: r.Status, leaving: r.Leaving, told: r.Told, asked: r.Told, private: r.Private, reloading: r.Reloading}
 	if s.pool.protocol.speaks() {
 		run.heard, run.orphaned = time.Now(), s.pool.spec.Orphan != control.OrphanServe
 	}

@@ -67,14 +67,14 @@ func (r *record) reckon(as func(time.Time) time.Time) {
 			}
 			s.Recent = recent
 			s.Crashes.Since, s.Crashes.Last = as(s.Crashes.Since), as(s.Crashes.Last)
-			for _, p := range []*processRecord{s.Cur, s.Next} {
-				if p != nil {
-					p.ReadyAt, p.Since = as(p.ReadyAt), as(p.Since)
-				}
-			}
+			all := []*processRecord{s.Cur, s.Next}
 			for n := range s.Old {
-				p := &s.Old[n]
-				p.ReadyAt, p.Since = as(p.ReadyAt), as(p.Since)
+				all = append(all, &s.Old[n])
+			}
+			for _, p := range all {
+				if p != nil {
+					p.ReadyAt, p.Since, p.Reloading = as(p.ReadyAt), as(p.Since), as(p.Reloading)
+				}
 			}
 		}
 	}

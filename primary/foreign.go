@@ -189,6 +189,9 @@ func (l *loop) rearmForeign(s *slot, r *process) {
 	if r.leaving {
 		l.mustLeave(s, r, s.pool.spec.DrainTimeout)
 	}
+	if !r.reloading.IsZero() {
+		l.mustReload(s, r)
+	}
 }
 
 // queued reports whether connections wait in the sockets of the slot alone.
@@ -293,46 +296,6 @@ func (l *loop) believe(p *pool) {
 				l.becameReady(s, r.inc)
 			}
 		}
-	}
-}
-
-// mustLeave ends a process that has said that it ends by itself, and does not: its
-// slot gets no connections any more.
-func (l *loop) mustLeave(s *slot, r *process, after time.Duration) {
-	l.later(s, r, after, func(l *loop) {
-		if left := time.Until(r.extended); left > 0 {
-			l.mustLeave(s, r, left)
-			return
-		}
-		if s.endedByUs(r.inc) {
-			return // that has its own time
-		}
-		s.note(r.inc, fmt.Sprintf("it said STOPPING=1 and has not ended within %v", s.pool.spec.DrainTimeout))
-		l.step(s, input{kind: hLost, inc: r.inc})
-	})
-}
-
-func (l *loop) takeIn(s *slot, r *process, m notify.Message) {
-	if m.Status != nil {
-		r.status = *m.Status
-	}
-	if m.Extend > 0 {
-		r.extended = time.Now().Add(m.Extend)
-	}
-	if m.Stopping && !r.leaving {
-		r.leaving = true
-		l.persist(false) // it will not say so again
-		l.mustLeave(s, r, s.pool.spec.DrainTimeout)
-	}
-	if m.Alive {
-		r.heard = time.Now()
-	}
-	if m.Ready {
-		l.becameReady(s, r.inc)
-	}
-	if m.Stuck {
-		s.note(r.inc, "it asked for its end (WATCHDOG=trigger)")
-		l.step(s, input{kind: hLost, inc: r.inc})
 	}
 }
 

@@ -40,17 +40,13 @@ func (l *loop) tellManager(fields string) {
 
 // readiness is the cluster in one line.
 func (l *loop) readiness() string {
-	ready, total, stopped := 0, 0, 0
+	var sum control.PoolStatus
 	for _, p := range l.pools {
 		if st := p.status(); !st.BuiltIn {
-			ready, total, stopped = ready+st.Ready, total+st.Target, stopped+st.Stopped
+			sum.Ready, sum.Target, sum.Stopped, sum.Done = sum.Ready+st.Ready, sum.Target+st.Target, sum.Stopped+st.Stopped, sum.Done+st.Done
 		}
 	}
-	text := fmt.Sprintf("%d of %d workers ready", ready, total)
-	if stopped > 0 {
-		text += fmt.Sprintf(", %d stopped", stopped)
-	}
-	return text
+	return sum.Readiness()
 }
 
 // reportReload tells the beginning of the first and the end of the last of the

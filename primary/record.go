@@ -109,6 +109,8 @@ type processRecord struct {
 	Status   string    `cbor:"status,omitempty"`  // what it says of itself
 	Leaving  bool      `cbor:"leaving,omitempty"` // it ends by itself
 	Told     bool      `cbor:"told,omitempty"`    // another program: its stop signal has been sent
+	// Reloading is since when it takes in its configuration anew.
+	Reloading time.Time `cbor:"reloading,omitzero"`
 	// Group is the control group of the process and its descendants.
 	Group   proc.Cgroup `cbor:"group,omitempty"`
 	Private string      `cbor:"private,omitempty"` // address, under control.ShareRelay
@@ -312,7 +314,7 @@ func (s *slot) processRecord(p processState) *processRecord {
 	}
 	return &processRecord{
 		Inc: p.inc, Gen: p.gen, PID: run.pid(), Start: run.handle.StartTime(), Ready: p.ready, ReadyAt: p.readyAt,
-		Since: p.since, Ending: int(p.ending), Final: p.final, Linger: p.linger, Closed: run.closed, Reason: p.reason, Status: run.status, Leaving: run.leaving, Told: run.told, Group: run.group, Private: run.private,
+		Since: p.since, Ending: int(p.ending), Final: p.final, Linger: p.linger, Closed: run.closed, Reason: p.reason, Status: run.status, Leaving: run.leaving, Told: run.told, Reloading: run.reloading, Group: run.group, Private: run.private,
 		Previous: !run.closed && !slices.Equal(s.pool.listenOf(p.gen), s.pool.listenOf(s.pool.coming())),
 	}
 }

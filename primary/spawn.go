@@ -67,14 +67,17 @@ type process struct {
 	failure  string    // of the last probe whether it is ready
 	probed   time.Time // when that was
 	extended time.Time // it asked for time to start, or to end, until then
-	orphaned bool      // it ends for lack of a primary, or may do so: it has not said hello to this one
-	early    bool      // it was ready before we knew that it runs
-	unsure   bool      // adopted while it was starting: it may have said that it is ready
-	reason   string    // why we ended it
-	timers   []*time.Timer
-	cut      time.Time // the deadline of its drain; zero: none
-	memory   int64     // when it was measured last
-	heavy    time.Time // since when that is above the limit; zero: it is not
+	// reloading is since when it takes in its configuration anew; zero: it does not.
+	reloading time.Time
+	overdue   bool   // that takes longer than ready_timeout
+	orphaned  bool   // it ends for lack of a primary, or may do so: it has not said hello to this one
+	early     bool   // it was ready before we knew that it runs
+	unsure    bool   // adopted while it was starting: it may have said that it is ready
+	reason    string // why we ended it
+	timers    []*time.Timer
+	cut       time.Time // the deadline of its drain; zero: none
+	memory    int64     // when it was measured last
+	heavy     time.Time // since when that is above the limit; zero: it is not
 
 	left      map[uint64]bool          // by incarnation, the workers of the relay that need it no more
 	upstreams map[string]ipc.Upstreams // of a worker of the relay, by pool, what it was told

@@ -29,6 +29,12 @@ func (p *pool) status() control.PoolStatus {
 		if r := s.processes[s.cur.inc]; s.cur.serves() && r != nil && r.silent {
 			st.Silent++
 		}
+		if r := s.processes[s.cur.inc]; s.cur.serves() && r != nil && !r.reloading.IsZero() {
+			st.Reloading++
+			if r.overdue {
+				st.Overdue++
+			}
+		}
 		if s.cur.serves() && s.cur.health.bad {
 			st.Unhealthy++
 		}
@@ -51,7 +57,7 @@ func (s *slot) info(now time.Time) control.WorkerInfo {
 		i.PID, i.Generation, i.Incarnation = r.pid(), s.cur.gen, s.cur.inc
 		i.Since, i.Up = s.cur.since, now.Sub(s.cur.since)
 		i.Connections, i.Requests, i.Hijacked, i.Silent = r.beat.Connections, r.beat.Requests, r.beat.Hijacked, r.silent
-		i.Status, i.Private = r.status, r.private
+		i.Status, i.Private, i.Reloading = r.status, r.private, r.reloading
 		i.Health, i.Failure = s.cur.health.word(), cmp.Or(s.cur.health.why, r.failure)
 	}
 	if len(s.exits) > 0 {

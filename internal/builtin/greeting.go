@@ -22,11 +22,11 @@ func Greeting(s control.Status, now time.Time) string {
 	if !s.Well() {
 		health = "NOT WELL"
 	}
-	text := fmt.Sprintf("%s, %d of %d workers ready", health, n.Current, n.Target)
+	text := health + ", " + readiness(s)
 	for _, more := range []struct {
 		n    int
 		what string
-	}{{n.Dead, "dead"}, {n.stopped, "stopped"}, {silent, "silent"}, {unhealthy, "unhealthy"}} {
+	}{{n.Dead, "dead"}, {silent, "silent"}, {unhealthy, "unhealthy"}} {
 		if more.n > 0 {
 			text += fmt.Sprintf(", %d %s", more.n, more.what)
 		}

@@ -161,7 +161,13 @@ func TestIsItWell(t *testing.T) {
 		}}, []control.WorkerInfo{{Pool: "web", State: control.Starting}}, "NOT WELL: web has 1 of 4 workers ready"},
 		"work is done": {control.Status{Primary: primary, Pools: []control.PoolStatus{
 			change(func(p *control.PoolStatus) { p.Ready, p.Done = 3, 1 }),
-		}}, []control.WorkerInfo{{Pool: "web", State: control.Done}}, "well, 3 of 4 workers ready"},
+		}}, []control.WorkerInfo{{Pool: "web", State: control.Done}}, "well, 3 of 3 workers ready, 1 done"},
+		"all wait for their time": {control.Status{Primary: primary, Pools: []control.PoolStatus{
+			change(func(p *control.PoolStatus) { p.Ready, p.Done = 0, 4 }),
+		}}, nil, "well, 4 of 4 workers done"},
+		"reload themselves": {control.Status{Primary: primary, Pools: []control.PoolStatus{
+			change(func(p *control.PoolStatus) { p.Reloading, p.Overdue = 2, 1 }),
+		}}, nil, "NOT WELL: web has 1 worker that began to reload and did not say in time that it is done (worker list)"},
 		"two troubles": {control.Status{Primary: primary, Pools: []control.PoolStatus{
 			change(func(p *control.PoolStatus) { p.Ready, p.Dead = 2, 2 }),
 			{Name: "shell", BuiltIn: true, Target: 1, LastFailure: "port in use"},

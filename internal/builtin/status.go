@@ -105,12 +105,7 @@ func (c *Call) wellness(s control.Status, now time.Time) string {
 	if !s.Well() {
 		return c.paint(bad, "NOT WELL") + ": " + commands.Safe(strings.Join(trouble(s, now), "; "))
 	}
-	n := count(s)
-	line := fmt.Sprintf("%s, %d of %d workers ready", c.paint(good, "well"), n.Current, n.Target)
-	if n.stopped > 0 {
-		line += fmt.Sprintf(", %d stopped", n.stopped)
-	}
-	return line
+	return c.paint(good, "well") + ", " + readiness(s)
 }
 
 // trouble names what is not as it should be, built-in pools included.
@@ -134,6 +129,9 @@ func trouble(s control.Status, now time.Time) []string {
 		}
 		if p.Unhealthy > 0 {
 			add("%s has %d unhealthy worker%s (worker list)", p.Name, p.Unhealthy, plural(p.Unhealthy))
+		}
+		if p.Overdue > 0 {
+			add("%s has %d worker%s that began to reload and did not say in time that it is done (worker list)", p.Name, p.Overdue, plural(p.Overdue))
 		}
 		if p.CrashesAgain() {
 			add("%s", crashText(p, now))
@@ -196,11 +194,22 @@ func targetText(n int) string {
 	return strconv.Itoa(n)
 }
 
+// readiness is that of all pools of the application.
+func readiness(s control.Status) string {
+	var sum control.PoolStatus
+	for _, p := range s.Pools {
+		if !p.BuiltIn {
+			sum.Ready, sum.Target, sum.Done = sum.Ready+p.Ready, sum.Target+p.Target, sum.Done+p.Done
+			sum.Stopped, sum.Reloading = sum.Stopped+p.Stopped, sum.Reloading+p.Reloading
+		}
+	}
+	return sum.Readiness()
+}
+
 type counts struct {
 	Current int `json:"current"`
 	Target  int `json:"target"`
 	Dead    int `json:"dead"`
-	stopped int
 }
 
 func count(s control.Status) counts {
@@ -212,7 +221,6 @@ func count(s control.Status) counts {
 		n.Current += p.Ready
 		n.Target += p.Target
 		n.Dead += p.Dead
-		n.stopped += p.Stopped
 	}
 	return n
 }

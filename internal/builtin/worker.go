@@ -144,6 +144,8 @@ func stateText(w control.WorkerInfo) string {
 		return string(w.State) + " (silent)"
 	case w.Health == control.Unhealthy:
 		return string(w.State) + " (unhealthy)"
+	case !w.Reloading.IsZero():
+		return string(w.State) + " (reloading)"
 	}
 	return string(w.State)
 }

@@ -23,12 +23,16 @@ type Message struct {
 	Alive    bool          // WATCHDOG=1
 	Stuck    bool          // WATCHDOG=trigger: it asks for what follows a missed WATCHDOG=1
 	Extend   time.Duration // from now on it needs this long to start or to stop; 0: unchanged
+
+	Reloading bool          // it takes in its configuration anew, until the next READY=1
+	Since     time.Duration // on the monotonic clock, when that began; 0: it does not say
+	MainPID   int           // the process that is the service from now on; 0: unchanged
 }
 
 // Lasts reports whether a message tells more than that its sender is alive: it is
 // worth to be read late.
 func (m Message) Lasts() bool {
-	return m.Ready || m.Stopping || m.Stuck || m.Status != nil || m.Extend > 0
+	return m.Ready || m.Stopping || m.Stuck || m.Reloading || m.MainPID > 0 || m.Status != nil || m.Extend > 0
 }
 
 // OnlyStatus reports whether a later status makes a message worthless.
@@ -57,17 +61,32 @@ func Parse(datagram []byte) (m Message) {
 			m.Stopping = value == "1"
 		case "WATCHDOG":
 			m.Alive, m.Stuck = value == "1", value == "trigger"
+		case "RELOADING":
+			m.Reloading = value == "1"
+		case "MONOTONIC_USEC":
+			m.Since = microseconds(value)
+		case "MAINPID":
+			m.MainPID = 0
+			if pid, err := strconv.ParseInt(value, 10, 32); err == nil && pid > 0 {
+				m.MainPID = int(pid)
+			}
 		case "STATUS":
 			status := legible(value)
 			m.Status = &status
 		case "EXTEND_TIMEOUT_USEC":
-			if usec, err := strconv.ParseUint(value, 10, 64); err == nil {
-				m.Extend = time.Duration(min(usec, math.MaxInt64/1000)) * time.Microsecond
-				m.Extend = min(m.Extend, maxExtend)
-			}
+			m.Extend = min(microseconds(value), maxExtend)
 		}
 	}
 	return m
+}
+
+// microseconds is a time of the protocol; 0 for what is none.
+func microseconds(value string) time.Duration {
+	usec, err := strconv.ParseUint(value, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(min(usec, math.MaxInt64/1000)) * time.Microsecond
 }
 
 // legible is text that moves no cursor, cut to maxStatus.

@@ -29,7 +29,12 @@ func TestParse(t *testing.T) {
 		{"EXTEND_TIMEOUT_USEC=1500000", Message{Extend: 1500 * time.Millisecond}},
 		{"EXTEND_TIMEOUT_USEC=18446744073709551615", Message{Extend: maxExtend}},
 		{"EXTEND_TIMEOUT_USEC=-1", Message{}},
-		{"MAINPID=1\nFDSTORE=1\nBARRIER=1\nnonsense", Message{}},
+		{"RELOADING=1\nMONOTONIC_USEC=1500000", Message{Reloading: true, Since: 1500 * time.Millisecond}},
+		{"MAINPID=4711\nREADY=1", Message{MainPID: 4711, Ready: true}},
+		{"MAINPID=0", Message{}},
+		{"MAINPID=-1", Message{}},
+		{"MAINPID=4294967296", Message{}},
+		{"BARRIER=1\nnonsense", Message{}},
 	} {
 		tt.want.Text = tt.in
 		if diff := cmp.Diff(tt.want, Parse([]byte(tt.in))); diff != "" {
