@@ -44,17 +44,10 @@ func (p *pool) listenersAt(addrs []string) []*listener {
 	return all
 }
 
-// nameAt is how workers ask for the listener at an address: its name, or the
-// pool's, with a number from the second on.
+// nameAt is how workers ask for the listener at an address.
 func (p *pool) nameAt(addrs []string, i int) string {
 	listen, _ := inherit.Parse(addrs[i]) // else it is not open
-	switch {
-	case listen.Name != "":
-		return listen.Name
-	case i == 0:
-		return p.spec.Name
-	}
-	return fmt.Sprintf("%s-%d", p.spec.Name, i+1)
+	return listen.NameIn(p.spec.Name, i)
 }
 
 // nameFor is how workers of a generation ask for a listener; if they do not

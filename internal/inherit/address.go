@@ -30,6 +30,18 @@ func (l Listen) address() string {
 	return "tcp://" + l.TCP.String()
 }
 
+// NameIn is how the workers of a pool ask for the address i of theirs: its name, or
+// the pool's, with a number from the second on.
+func (l Listen) NameIn(pool string, i int) string {
+	switch {
+	case l.Name != "":
+		return l.Name
+	case i == 0:
+		return pool
+	}
+	return fmt.Sprintf("%s-%d", pool, i+1)
+}
+
 // maxPath is PATH_MAX without its zero (limits.h), maxName NAME_MAX.
 const (
 	maxPath = 4095

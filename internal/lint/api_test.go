@@ -12,7 +12,7 @@ import (
 )
 
 // promised are the packages whose API docs/compatibility.md promises.
-var promised = []string{".", "control", "commands", "worker", "shell"}
+var promised = []string{".", "control", "commands", "worker", "worker/workertest", "shell"}
 
 // TestNoInternalTypesInPublic looks for exported declarations that name a type
 // of an internal package: nobody outside could use them.

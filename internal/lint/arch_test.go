@@ -40,7 +40,7 @@ var lattice = []row{
 	{"internal/chaos/lossy", public, "the application that chaos finds fault with is one like any other"},
 	{"internal/e2e/faulty", public, "the application of the transcripts is one like any other"},
 	{"examples/...", public, "an example does only what a user of the library can do"},
-	{"worker/workertest", public, "it helps to test programs of users, who have only the public packages"},
+	{"worker/workertest", append([]string{"internal/builtin", "internal/commandline", "internal/entry", "internal/harness", "internal/inherit", "internal/ipc"}, public...), "it plays the primary for a test, and knows neither that nor the admin port"},
 	{"shell", []string{"commands"}, "shell is what an application says, and not what serves it"},
 	{"internal/adminport", []string{"shell", "commands", "control", "internal/audit", "internal/builtin", "internal/commandline", "internal/sessions", "internal/trim", "internal/typeset", "internal/users"}, "keys and certificates come to the admin port in its Host, and it reaches the primary only by control.Control"},
 	{"agent", []string{"worker", "commands", "control", "internal/ignore", "internal/sessions", "internal/shellworker"}, "the agent is a worker like any other"},
@@ -66,7 +66,7 @@ var lattice = []row{
 	{"internal/...", nil, "an internal package depends on nothing of ours"},
 }
 
-var public = []string{".", "control", "worker", "worker/workertest", "commands", "shell", "client", "certs"}
+var public = []string{".", "control", "worker", "commands", "shell", "client", "certs"}
 
 // everywhere may be imported by all packages but those that show or help what
 // users do.
@@ -80,6 +80,7 @@ var foreign = []row{
 	{"github.com/fsnotify/fsnotify", []string{"agent"}, "files are watched in the agent, which no application links"},
 	{"github.com/prometheus/...", []string{"agent"}, "metrics are made in the agent"},
 	{"github.com/robfig/cron/...", []string{"internal/config"}, "schedules are read of the file; the primary is given what reads them"},
+	{"worker/workertest", nil, "it is for tests"},
 	{"internal/fault/...", nil, "only go build -overlay puts faults into a program"},
 }
 
@@ -163,6 +164,9 @@ func TestRefuse(t *testing.T) {
 		{"control", "commands", "control imports commands: the vocabulary depends on nothing"},
 		{"internal/proc", "control", "internal/proc imports control: an internal package depends on nothing of ours"},
 		{"internal/ipc", "internal/inherit", "internal/ipc imports internal/inherit: the wire carries the vocabulary and no behaviour"},
+		{"examples/hello", "worker/workertest", "examples/hello imports worker/workertest: it is for tests"},
+		{"cmd/norestart", "worker/workertest", "cmd/norestart imports worker/workertest: it is for tests"},
+		{"worker/workertest", "primary", "worker/workertest imports primary: it plays the primary for a test, and knows neither that nor the admin port"},
 		{"examples/hello", "internal/dirs", "examples/hello imports internal/dirs: an example does only what a user of the library can do"},
 		{".", "internal/fault", ". imports internal/fault: only go build -overlay puts faults into a program"},
 		{"examples/hello", "primary", "examples/hello imports primary: an example does only what a user of the library can do"},
