@@ -5,9 +5,14 @@ import "time"
 // Handlers that every worker of the library has; a name of an application cannot
 // begin like theirs.
 const (
-	HandlerPrefix       = "norestart."
-	HandlerModules      = HandlerPrefix + "modules"       // answers with []ModuleInfo as JSON
-	HandlerModuleReload = HandlerPrefix + "module reload" // of those that the arguments name, or of all: the same answer
+	HandlerPrefix  = "norestart."
+	HandlerModules = HandlerPrefix + "modules" // answers with []ModuleInfo as JSON
+
+	// A reload of modules in all workers has a token, the first argument of each of
+	// these; they answer with []ModuleInfo, too.
+	HandlerModulePrepare = HandlerPrefix + "module prepare" // of those that the other arguments name, or of all
+	HandlerModuleSwitch  = HandlerPrefix + "module switch"  // to what was prepared
+	HandlerModuleAbandon = HandlerPrefix + "module abandon" // go on as before
 )
 
 // ModuleInfo is a module of a worker, as `module list` shows it.

@@ -11,18 +11,10 @@ import (
 // builtIn are the handlers that every worker has; nil: the name is none of theirs.
 // They pass no gate: they answer also while a state moves.
 func (w *Worker) builtIn(name string) Handler {
-	switch name {
-	case control.HandlerModules:
+	if name == control.HandlerModules {
 		return func(context.Context, []string) ([]byte, error) { return json.Marshal(w.modules.infos()) }
-	case control.HandlerModuleReload:
-		return func(ctx context.Context, names []string) ([]byte, error) {
-			if err := w.reloadModules(ctx, names); err != nil {
-				return nil, err
-			}
-			return json.Marshal(w.modules.infos())
-		}
 	}
-	return nil
+	return w.moduleHandlers(name)
 }
 
 // infos are in the order of registration.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,64 +11,129 @@ import (
 	"github.com/norestart/norestart/control"
 )
 
-// maxCooling is how many tables that were replaced may still answer requests: more
-// reloads wait for an operator to look who holds them.
-const maxCooling = 2
+const (
+	// maxCooling is how many tables that were replaced may still answer requests:
+	// more reloads wait for an operator to look who holds them.
+	maxCooling = 2
+	// decideWithin is how long after the end of its caller's time a worker waits for
+	// the word to switch.
+	decideWithin = 5 * time.Second
+)
 
-// reloadModules takes modules through their hooks in this process: all, or those
-// that are named, in the order of registration. Their handlers are replaced in one
-// step when all have succeeded; else everything stays as it was.
-func (w *Worker) reloadModules(ctx context.Context, names []string) error {
+// prepareModules takes modules through their hooks in this process: all, or those
+// that are named, in the order of registration. Nothing is replaced before
+// switchModules with the same token. If that does not come within the time of ctx
+// and a moment more, or if a hook fails, everything goes on as it was.
+func (w *Worker) prepareModules(ctx context.Context, token string, names []string) error {
 	if !w.modules.busy.TryLock() {
 		return &control.Error{Code: control.ErrBusy.Code, Message: "modules of " + w.ID() + " are being loaded, reloaded, or handed over", Hint: "module list"}
 	}
-	defer w.modules.busy.Unlock()
-	all := w.modules.list()
-	var chosen []*module
-	for _, m := range all {
+	r, err := w.chooseModules(token, names)
+	if err == nil {
+		if err = r.prepare(ctx); err != nil {
+			r.noteFailure(err)
+		}
+	}
+	if err != nil {
+		w.modules.busy.Unlock()
+		return err
+	}
+	within := decideWithin
+	if end, ok := ctx.Deadline(); ok {
+		within += time.Until(end)
+	}
+	w.modules.mu.Lock()
+	defer w.modules.mu.Unlock()
+	w.modules.prepared = r
+	late := time.AfterFunc(within, func() {
+		w.abandonModules(token, errors.New("no word came that all workers are prepared"))
+	})
+	leaving := context.AfterFunc(w.serving, func() { w.abandonModules(token, context.Cause(w.serving)) })
+	r.decided = func() { late.Stop(); leaving() }
+	return nil
+}
+
+func (w *Worker) chooseModules(token string, names []string) (*modulesReload, error) {
+	r := &modulesReload{w: w, token: token, all: w.modules.list(), begun: time.Now()}
+	for _, m := range r.all {
 		if len(names) == 0 || slices.Contains(names, m.name) {
-			chosen = append(chosen, m)
+			r.chosen = append(r.chosen, m)
 		}
 	}
 	for _, name := range names {
 		if w.modules.find(name) == nil {
-			return &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("%s has no module %q", w.ID(), name), Hint: "module list"}
+			return nil, &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("%s has no module %q", w.ID(), name), Hint: "module list"}
 		}
 	}
 	if n := w.modules.cooling.Load(); n >= maxCooling {
-		return &control.Error{Code: control.ErrBusy.Code, Message: fmt.Sprintf("requests of %d earlier versions are still under way in %s", n, w.ID()), Hint: "module list"}
+		return nil, &control.Error{Code: control.ErrBusy.Code, Message: fmt.Sprintf("requests of %d earlier versions are still under way in %s", n, w.ID()), Hint: "module list"}
 	}
-	r := &modulesReload{w: w, all: all, chosen: chosen, begun: time.Now()}
-	err := r.run(ctx)
-	if err != nil {
-		for _, m := range chosen {
-			w.modules.note(m, func(i *control.ModuleInfo) { i.Failed = err.Error() })
-		}
+	return r, nil
+}
+
+// switchModules puts what was prepared in the place of what serves.
+func (w *Worker) switchModules(token string) error {
+	r := w.modules.decide(token)
+	if r == nil {
+		return &control.Error{Code: control.ErrConflict.Code, Message: "nothing is prepared: the process is another one, or its time was over"}
 	}
-	return err
+	defer w.modules.busy.Unlock()
+	r.change()
+	return nil
+}
+
+// abandonModules goes on with what serves; why is nil if another worker is the
+// reason.
+func (w *Worker) abandonModules(token string, why error) {
+	r := w.modules.decide(token)
+	if r == nil {
+		return
+	}
+	defer w.modules.busy.Unlock()
+	if err := errors.Join(why, r.takeBack()); err != nil {
+		r.noteFailure(err)
+	}
+}
+
+// decide returns the reload that is prepared to the one who decides about it, with
+// the lock over hooks; nil: there is none with this token.
+func (all *modules) decide(token string) *modulesReload {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	r := all.prepared
+	if r == nil || r.token != token {
+		return nil
+	}
+	all.prepared = nil
+	r.decided()
+	return r
 }
 
 // modulesReload is one reload of modules in the living process.
 type modulesReload struct {
 	w           *Worker
+	token       string
 	all, chosen []*module
 	begun       time.Time
 	asked       []*module // those whose BeforeReload was called
 	fresh       []*module // with new scopes, in the order of chosen
-	held        *table    // whose requests wait; nil: no state moves
+	table       *table    // with their handlers
+	held        bool      // requests wait, because a state moves
+	decided     func()    // ends the wait for a decision
 }
 
-func (r *modulesReload) run(ctx context.Context) error {
+// prepare does all that may fail. The modules themselves stay as they are.
+func (r *modulesReload) prepare(ctx context.Context) error {
+	var err error
 	if slices.ContainsFunc(r.chosen, func(m *module) bool { return m.BeforeReload != nil }) {
-		r.held = r.w.modules.hold()
-		defer r.w.modules.letGo()
-		if err := r.held.quiet(ctx, holdWithin); err != nil {
-			return err
-		}
+		r.held = true
+		err = r.w.modules.hold().quiet(ctx, holdWithin)
 	}
-	err := r.load(ctx)
 	if err == nil {
-		err = r.swap()
+		err = r.load(ctx)
+	}
+	if err == nil {
+		r.table, err = newTable(r.next())
 	}
 	if err != nil {
 		return errors.Join(err, r.takeBack())
@@ -75,7 +141,7 @@ func (r *modulesReload) run(ctx context.Context) error {
 	return nil
 }
 
-// load calls the hooks. The modules themselves stay as they are.
+// load calls the hooks.
 func (r *modulesReload) load(ctx context.Context) error {
 	for _, m := range r.chosen {
 		began, state := time.Now(), (*State)(nil)
@@ -114,29 +180,37 @@ func (all *modules) copyOf(m *module) module {
 	return *m
 }
 
-// swap puts the new scopes in the place of the old ones.
-func (r *modulesReload) swap() error {
-	now, retired := slices.Clone(r.all), []*Scope{}
+// next are all modules as they would be.
+func (r *modulesReload) next() []*module {
+	next := slices.Clone(r.all)
 	for i, m := range r.chosen {
-		now[slices.Index(r.all, m)] = r.fresh[i]
+		next[slices.Index(r.all, m)] = r.fresh[i]
+	}
+	return next
+}
+
+// change puts the new scopes in the place of the old ones.
+func (r *modulesReload) change() {
+	var retired []*Scope
+	for _, m := range r.chosen {
 		retired = append(retired, m.scope)
 	}
 	pause := time.Since(r.begun)
-	if err := r.w.modules.swap(r.w, now, retired...); err != nil {
-		return err
-	}
+	r.w.modules.replace(r.w, r.table, retired...)
 	for i, m := range r.chosen {
 		m.scope = r.fresh[i].scope
 		info := r.fresh[i].info
-		if info.Pause = 0; r.held != nil {
+		if info.Pause = 0; r.held {
 			info.Pause = pause
 		}
 		r.w.modules.note(m, func(i *control.ModuleInfo) { *i = info })
 	}
-	return nil
+	r.w.modules.letGo()
 }
 
+// takeBack goes on with what serves.
 func (r *modulesReload) takeBack() (err error) {
+	defer r.w.modules.letGo()
 	for _, m := range r.fresh {
 		m.scope.cancel(errRetired)
 	}
@@ -146,6 +220,12 @@ func (r *modulesReload) takeBack() (err error) {
 		}
 	}
 	return err
+}
+
+func (r *modulesReload) noteFailure(err error) {
+	for _, m := range r.chosen {
+		r.w.modules.note(m, func(i *control.ModuleInfo) { i.Failed = err.Error() })
+	}
 }
 
 // hold lets requests that begin now wait until letGo.
@@ -171,6 +251,32 @@ func (t *table) quiet(ctx context.Context, within time.Duration) error {
 		case <-ctx.Done():
 			return fmt.Errorf("%d requests are still under way: %w", n, context.Cause(ctx))
 		}
+	}
+	return nil
+}
+
+// moduleHandlers are those of a reload of modules in all workers, which a command
+// leads: each prepares, and only if all have, each switches. The first argument is
+// the token of the reload.
+func (w *Worker) moduleHandlers(name string) Handler {
+	answer := func(do func(ctx context.Context, token string, names []string) error) Handler {
+		return func(ctx context.Context, args []string) ([]byte, error) {
+			if len(args) == 0 {
+				return nil, fmt.Errorf("%w: %s: no token", control.ErrUsage, name)
+			}
+			if err := do(ctx, args[0], args[1:]); err != nil {
+				return nil, err
+			}
+			return json.Marshal(w.modules.infos())
+		}
+	}
+	switch name {
+	case control.HandlerModulePrepare:
+		return answer(w.prepareModules)
+	case control.HandlerModuleSwitch:
+		return answer(func(_ context.Context, token string, _ []string) error { return w.switchModules(token) })
+	case control.HandlerModuleAbandon:
+		return answer(func(_ context.Context, token string, _ []string) error { w.abandonModules(token, nil); return nil })
 	}
 	return nil
 }

@@ -32,6 +32,14 @@ func loaded(t *testing.T, all map[string]Module, order ...string) *Worker {
 	return w
 }
 
+// reloadModules is what all workers do, in one.
+func (w *Worker) reloadModules(ctx context.Context, names []string) error {
+	if err := w.prepareModules(ctx, "token", names); err != nil {
+		return err
+	}
+	return w.switchModules("token")
+}
+
 func get(w *Worker, path string) string {
 	rec := httptest.NewRecorder()
 	w.Router().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
@@ -252,5 +260,60 @@ func TestUnregister(t *testing.T) {
 	}
 	if w.Unregister("a") == nil {
 		t.Error("it is unregistered twice")
+	}
+}
+
+// TestPrepared: what was prepared serves only when it is told so. If it is told to go
+// on, not in time, or leaves, everything is as it was.
+func TestPrepared(t *testing.T) {
+	for name, test := range map[string]struct {
+		decide func(*Worker) error
+		after  time.Duration // until requests are answered
+		want   string
+		failed string
+	}{
+		"switch":    {func(w *Worker) error { return w.switchModules("token") }, 0, "2", ""},
+		"abandon":   {func(w *Worker) error { w.abandonModules("token", nil); return nil }, 0, "1", ""},
+		"no word":   {func(*Worker) error { return nil }, time.Minute + decideWithin, "1", "no word came"},
+		"another's": {func(w *Worker) error { w.abandonModules("other", nil); return nil }, time.Minute + decideWithin, "1", "no word came"},
+		"leaves":    {func(w *Worker) error { w.stopServing(); return nil }, 0, "1", "context canceled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				version := 0
+				begin := func(s *Scope) {
+					version++
+					mine := version
+					s.Handle("/", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, mine) }))
+				}
+				w := loaded(t, map[string]Module{"a": {
+					Version: "v1.0.0", Init: func(_ context.Context, s *Scope) error { begin(s); return nil },
+					BeforeReload: func(context.Context) (State, error) { return State{}, nil },
+					AfterReload:  func(_ context.Context, s *Scope, _ State) error { begin(s); return nil },
+				}}, "a")
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				must(t, w.prepareModules(ctx, "token", nil))
+				if err := w.prepareModules(ctx, "second", nil); !errors.Is(err, control.ErrBusy) {
+					t.Errorf("while one is prepared, a second one: %v", err)
+				}
+				begun := time.Now()
+				must(t, test.decide(w))
+				if got := get(w, "/"); got != test.want || time.Since(begun) != test.after {
+					t.Errorf("after %v it answers %s; want %v, %s", time.Since(begun), got, test.after, test.want)
+				}
+				synctest.Wait()
+				if got := w.modules.infos()[0].Failed; test.failed == "" && got != "" || !strings.Contains(got, test.failed) {
+					t.Errorf("it says that the reload failed: %q", got)
+				}
+				if w.switchModules("token") == nil {
+					t.Error("it switches without having prepared")
+				}
+				if !w.modules.busy.TryLock() {
+					t.Fatal("no other reload can begin")
+				}
+				w.modules.busy.Unlock()
+			})
+		})
 	}
 }

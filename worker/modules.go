@@ -27,6 +27,8 @@ type modules struct {
 	held    atomic.Pointer[chan struct{}] // new requests wait until it is closed; nil: they do not
 	cooling atomic.Int64                  // tables that have been replaced and still answer requests
 
+	prepared *modulesReload // guarded by mu: waits for the word to switch; nil: there is none
+
 	waiting atomic.Bool    // for the state of the predecessor
 	comes   chan *ipc.Conn // size 1: a conversation with it; nil: there is none
 	behind  *inheritance   // what came from the predecessor; nil: nothing

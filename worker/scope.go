@@ -116,14 +116,20 @@ func (t *table) release() {
 }
 
 // swap makes the handlers of modules those of the worker, in one step.
-func (all *modules) swap(w *Worker, now []*module, retired ...*Scope) error {
+func (all *modules) swap(w *Worker, now []*module) error {
 	t, err := newTable(now)
-	if err != nil {
-		return err
+	if err == nil {
+		all.replace(w, t)
 	}
+	return err
+}
+
+// replace puts a table in the place of the one that answers requests. The scopes
+// that retire with that one last as long as its requests.
+func (all *modules) replace(w *Worker, t *table, retired ...*Scope) {
 	old := all.table.Swap(t)
 	if old == nil {
-		return nil
+		return
 	}
 	all.cooling.Add(1)
 	cool := func() {
@@ -140,7 +146,6 @@ func (all *modules) swap(w *Worker, now []*module, retired ...*Scope) error {
 	default:
 		w.wg.Go(cool)
 	}
-	return nil
 }
 
 // pin is the present table, which stays as it is until it is released; nil: no

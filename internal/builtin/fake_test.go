@@ -19,23 +19,24 @@ import (
 // fake is a Control that answers what it was told to and records what it was
 // asked.
 type fake struct {
-	status  control.Status
-	workers []control.WorkerInfo
-	detail  control.WorkerDetail
-	differs []control.PoolChanges // of the configuration
-	jobs    []control.Job
-	events  []control.JobEvent // of the job that is followed
-	end     control.Job        // how it ends
-	log     []control.LogLine
-	happen  []control.Event
-	replies []control.CallReply
-	modules []control.CallReply            // of every worker
-	shells  map[string][]control.CallReply // of the admin port, by handler
-	admin   string                         // pool of the admin port
-	total   int                            // workers that a job has to do
-	err     error                          // what every method fails with
-	inWay   []string                       // jobs that are in the way, one after the other
-	onWait  func()                         // called when the job in the way has ended
+	status   control.Status
+	workers  []control.WorkerInfo
+	detail   control.WorkerDetail
+	differs  []control.PoolChanges // of the configuration
+	jobs     []control.Job
+	events   []control.JobEvent // of the job that is followed
+	end      control.Job        // how it ends
+	log      []control.LogLine
+	happen   []control.Event
+	replies  []control.CallReply
+	modules  []control.CallReply            // of every worker
+	switched []control.CallReply            // as modules, to the word to switch
+	shells   map[string][]control.CallReply // of the admin port, by handler
+	admin    string                         // pool of the admin port
+	total    int                            // workers that a job has to do
+	err      error                          // what every method fails with
+	inWay    []string                       // jobs that are in the way, one after the other
+	onWait   func()                         // called when the job in the way has ended
 
 	runs      chan struct{} // not nil: the job runs until this is closed …
 	cancelled control.Job   // … or it is cancelled, and then ends like this
@@ -199,6 +200,9 @@ func (f *fake) Watch(ctx context.Context, q any, fn func(any) error) error {
 		replies := f.replies
 		if strings.HasPrefix(q.Handler, control.HandlerPrefix) {
 			replies = f.modules
+		}
+		if q.Handler == control.HandlerModuleSwitch && f.switched != nil {
+			replies = f.switched
 		}
 		if q.Pool == "shell" {
 			replies = f.shells[q.Handler]

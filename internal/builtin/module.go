@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -29,15 +28,17 @@ func moduleCommands() []commands.Command {
 		{
 			Name: "module reload", Role: commands.Operator, Group: groupChange, Flags: moduleFlags, Run: run(0, -1, moduleReload), Complete: others(anyModule),
 			Usage: "[NAME…]", Summary: "take modules through their hooks in the living workers",
-			Help: "All of them, or those that are named, in every ready worker. The handlers of a worker's\n" +
-				"modules are replaced in one step, when all hooks have succeeded; else that worker goes\n" +
-				"on as it was. For new code use reload.",
+			Help: "All of them, or those that are named, in every ready worker: all of these workers switch\n" +
+				"to the new handlers, or none does. First each calls the hooks; when all hooks of all\n" +
+				"workers have succeeded, each replaces its handlers in one step. Requests to a worker\n" +
+				"whose modules hand over a state wait from its first hook to that step. For new code use\n" +
+				"reload.",
 		},
 	}
 }
 
 func moduleFlags(flags *pflag.FlagSet) {
-	flags.Duration("timeout", time.Minute, "`time` for each worker")
+	flags.Duration("timeout", 20*time.Second, "`time` for the hooks of all workers")
 }
 
 // moduleView is a module of one worker in JSON.
@@ -172,78 +173,4 @@ func (c *Call) askModules(ctx context.Context, r control.CallRequest) (all []wor
 	slices.SortFunc(all, func(a, b workerModules) int { return cmp.Compare(a.worker, b.worker) })
 	slices.Sort(failed)
 	return all, failed, err
-}
-
-func moduleReload(ctx context.Context, call *Call) error {
-	names := call.Args[1:]
-	timeout, err := call.duration("timeout")
-	if err != nil {
-		return err
-	}
-	all, err := call.modules(ctx)
-	if err != nil {
-		return err
-	}
-	pools, err := poolsWith(all, names)
-	if err != nil {
-		return err
-	}
-	var done []workerModules
-	var failed []string
-	for _, p := range pools {
-		some, lines, err := call.askModules(ctx, control.CallRequest{Pool: p.name, Handler: control.HandlerModuleReload, Args: p.modules, Timeout: timeout})
-		if err != nil {
-			return err
-		}
-		done, failed = append(done, some...), append(failed, lines...)
-	}
-	if len(failed) > 0 {
-		return &control.Error{
-			Code: "partial", Message: fmt.Sprintf("modules of %d of %d workers were not reloaded: they go on as they were", len(failed), len(failed)+len(done)),
-			Lines: failed, Hint: "module list",
-		}
-	}
-	return call.showModules(done)
-}
-
-// poolModules are the modules of a pool that are to be reloaded.
-type poolModules struct {
-	name    string
-	modules []string
-}
-
-func poolsWith(all []workerModules, names []string) (pools []poolModules, err error) {
-	var known []string
-	for _, w := range all {
-		for _, m := range w.modules {
-			known = append(known, m.Name)
-			if len(names) > 0 && !slices.Contains(names, m.Name) {
-				continue
-			}
-			if n := len(pools); n == 0 || pools[n-1].name != w.pool {
-				pools = append(pools, poolModules{name: w.pool})
-			}
-			if p := &pools[len(pools)-1]; !slices.Contains(p.modules, m.Name) {
-				p.modules = append(p.modules, m.Name)
-			}
-		}
-	}
-	slices.Sort(known)
-	known = slices.Compact(known)
-	for _, name := range names {
-		if !slices.Contains(known, name) {
-			return nil, commands.Usagef("module reload: no module %q%s", name, oneOf(known))
-		}
-	}
-	if len(pools) == 0 {
-		return nil, &control.Error{Code: "no_module", Message: "no worker has modules"}
-	}
-	return pools, nil
-}
-
-func oneOf(names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	return "; one of " + strings.Join(names, ", ")
 }

@@ -45,7 +45,7 @@ func TestModules(t *testing.T) {
 		"no modules":   {nil, "module reload", result{1, "", lines("error: no worker has modules")}},
 		"all reloaded": {[]control.CallReply{{Worker: "web/0", Data: []byte(oneModule)}}, "module reload cart", result{0, lines("MODULE  WORKERS  VERSION  RELOADS  PAUSE  LAST  STATE", "cart    web/*    v1.2.0   2        12ms   3ms   2048"), ""}},
 		"one refused": {[]control.CallReply{{Worker: "web/0", Data: []byte(oneModule)}, {Worker: "web/1", Error: "module cart of web/1: AfterReload: no ledger"}}, "module reload", result{1, "", lines(
-			"error: modules of 1 of 2 workers were not reloaded: they go on as they were",
+			"error: modules of 1 of 2 workers cannot be reloaded; nothing was changed",
 			"  web/1: module cart of web/1: AfterReload: no ledger",
 			"hint: module list",
 		)}},
@@ -56,9 +56,27 @@ func TestModules(t *testing.T) {
 			if diff := cmp.Diff(test.want, s.do(t.Context(), test.line)); diff != "" {
 				t.Error(diff)
 			}
-			if asked := strings.Join(f.asked(), "\n"); strings.Contains(test.line, "reload cart") && !strings.Contains(asked, `call web norestart.module reload ["cart"] timeout 1m0s`) {
+			if !strings.Contains(test.line, "module reload") || test.want.Status == 2 {
+				return
+			}
+			decided := map[bool]string{true: "switch", false: "abandon"}[test.want.Status == 0]
+			if asked := strings.Join(f.asked(), "\n"); (test.replies != nil) != strings.Contains(asked, "call web norestart.module "+decided) {
 				t.Errorf("asked: %s", asked)
 			}
 		})
+	}
+}
+
+// TestModulesPartial: all were prepared, and then one worker ended, one was
+// replaced, and another one came.
+func TestModulesPartial(t *testing.T) {
+	ok := []byte(oneModule)
+	f := modular(control.CallReply{Worker: "web/0", Data: ok}, control.CallReply{Worker: "web/1", Data: ok}, control.CallReply{Worker: "web/2", Data: ok})
+	f.switched = []control.CallReply{{Worker: "web/0", Data: ok}, {Worker: "web/1", Error: "nothing is prepared"}, {Worker: "web/3", Error: "nothing is prepared"}}
+	want := result{1, "", lines(
+		"error: all workers were prepared, but 2 of 3 have not switched", "  web/1: nothing is prepared", "  web/2: it has ended", "hint: module list",
+	)}
+	if diff := cmp.Diff(want, newSession(t, f).do(t.Context(), "module reload")); diff != "" {
+		t.Error(diff)
 	}
 }
