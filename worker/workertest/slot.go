@@ -3,6 +3,7 @@ package workertest
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -127,7 +128,11 @@ func (s *Slot) Call(ctx context.Context, handler string, args ...string) ([]byte
 // ReloadModules takes modules through their hooks in the living worker, as
 // `norestart ctl module reload` does: those that are named, or all.
 func (s *Slot) ReloadModules(ctx context.Context, names ...string) error {
-	_, err := s.Call(ctx, control.HandlerModuleReload, names...)
+	token := rand.Text()
+	if _, err := s.Call(ctx, control.HandlerModulePrepare, append([]string{token}, names...)...); err != nil {
+		return err
+	}
+	_, err := s.Call(ctx, control.HandlerModuleSwitch, token)
 	return err
 }
 
@@ -220,7 +225,7 @@ func (s *Slot) settle(p *process) {
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	_ = harness.Poll(ctx, func() bool {
-		_, err := s.primary.ask(ctx, p, control.HandlerModuleReload, []string{""}) // no module has that name
+		_, err := s.primary.ask(ctx, p, control.HandlerModulePrepare, []string{rand.Text(), ""}) // no module has that name
 		return !errors.Is(err, control.ErrBusy)
 	})
 }
