@@ -40,6 +40,7 @@ const (
 	EventWorkerStarted   EventKind = "worker.started"
 	EventWorkerAdopted   EventKind = "worker.adopted" // taken over from an earlier primary
 	EventWorkerReady     EventKind = "worker.ready"
+	EventWorkerMain      EventKind = "worker.main"      // another of its processes is the main one
 	EventWorkerReloading EventKind = "worker.reloading" // it takes in its configuration anew, or has done so
 	EventWorkerSilent    EventKind = "worker.silent"    // it has missed beats
 	EventWorkerSignalled EventKind = "worker.signalled"
@@ -64,7 +65,7 @@ func EventKinds() []EventKind {
 		EventClusterReady, EventClusterTrouble, EventClusterMended, EventPrimaryExec,
 		EventSignalRefused, EventPoolAdopting, EventPoolDismissed, EventPoolTrouble,
 		EventPoolSkipped, EventPoolMissed,
-		EventWorkerStarted, EventWorkerAdopted, EventWorkerReady, EventWorkerReloading, EventWorkerSilent,
+		EventWorkerStarted, EventWorkerAdopted, EventWorkerReady, EventWorkerReloading, EventWorkerMain, EventWorkerSilent,
 		EventWorkerSignalled, EventWorkerLimit, EventWorkerKilled, EventWorkerExited, EventWorkerDead,
 		EventWorkerUnhealthy, EventWorkerHealthy, EventWorkerImpostor, EventWorkerTrouble, EventJobStarted, EventJobCancelled,
 		EventJobEnded, EventJobResumed, EventJobLost,

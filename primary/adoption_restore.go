@@ -73,7 +73,7 @@ func (l *loop) adoptSlot(s *slot, r slotRecord) (n int) {
 // departed places a process that ended unobserved: its exit comes when the loop
 // runs, and is treated like any other.
 func (l *loop) departed(s *slot, r processRecord) processState {
-	s.processes[r.Inc] = &process{inc: r.Inc, gen: r.Gen, since: r.Since, handle: departed{r.PID, r.Start}, group: r.Group, closed: true, reason: r.Reason}
+	s.processes[r.Inc] = &process{inc: r.Inc, gen: r.Gen, since: r.Since, handle: departed{r.PID, r.Start}, group: r.Group, former: r.former(), closed: true, reason: r.Reason}
 	if l.im != nil && l.im.Outputs[r.Inc].FD > 0 {
 		s.processes[r.Inc].out = l.spawn.reopen(s.id(), r, l.im)
 	}
@@ -109,6 +109,7 @@ func (l *loop) adopt(s *slot, r processRecord) (processState, bool) {
 	if s.pool.protocol.speaks() {
 		run.heard, run.orphaned = time.Now(), s.pool.spec.Orphan != control.OrphanServe
 	}
+	run.former = r.former()
 	s.processes[r.Inc] = run
 	out := l.spawn.reopen(s.id(), r, l.im)
 	if run.out = out; l.im != nil && l.im.Outputs[r.Inc].Found {

@@ -127,8 +127,8 @@ func (l *loop) lookAgain() {
 // leave returns what a worker that has ended leaves behind, to the first caller
 // only.
 func (r *process) leave() leftover {
-	left := leftover{r.descendants, r.group}
-	r.descendants, r.group = nil, ""
+	left := leftover{append(r.descendants, r.formerIDs()...), r.group}
+	r.descendants, r.former, r.group = nil, nil, ""
 	return left
 }
 
@@ -165,7 +165,7 @@ func (l *loop) leavesSome(s *slot, r *process, then event) bool {
 	switch {
 	case l.looking && l.follows(s, r):
 		l.looks = append(l.looks, look{s, r, then})
-	case r.group != "" || len(r.descendants) > 0:
+	case r.group != "" || len(r.descendants) > 0 || len(r.former) > 0:
 		l.endLeft(s, r.leave(), then)
 	default:
 		return false

@@ -76,8 +76,27 @@ func (h *hearing) run(post func(event) bool) {
 	}
 }
 
+// takeAll takes what waits in the socket.
+func (h *hearing) takeAll() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		m, ok := h.socket.Take()
+		if !ok {
+			return
+		}
+		h.heard = append(h.heard, m)
+	}
+}
+
 // listenTo handles what has been taken.
 func (l *loop) listenTo(h *hearing) {
+	if h == nil {
+		return
+	}
 	h.mu.Lock()
 	heard := h.heard
 	h.heard = nil
@@ -142,7 +161,7 @@ func (l *loop) said(m notify.Message) {
 		case s.specOf(r).Protocol != control.ProtocolNotify:
 		case r.handle == nil:
 			starting = true
-		case slices.Contains(m.From, r.pid()):
+		case r.sent(m):
 			l.takeIn(s, r, m)
 			return
 		}

@@ -13,6 +13,9 @@ func (l *loop) takeIn(s *slot, r *process, m notify.Message) {
 	if m.Status != nil {
 		r.status = *m.Status
 	}
+	if m.MainPID > 0 {
+		l.follow(s, r, m.MainPID)
+	}
 	if m.Extend > 0 {
 		r.extended = time.Now().Add(m.Extend)
 	}

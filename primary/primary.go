@@ -184,6 +184,9 @@ func newPrimary(cfg Config, lock *os.File, r *record) (*Primary, error) {
 	if out == nil {
 		out = io.Discard
 	}
+	if k, ok := cfg.Starter.(kinship); ok {
+		k.BeforeReap(p.goesOn)
+	}
 	p.prepared <- time.Time{}
 	p.console = newConsole(out, cfg.Spec.Name)
 	return p, nil

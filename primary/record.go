@@ -109,6 +109,8 @@ type processRecord struct {
 	Status   string    `cbor:"status,omitempty"`  // what it says of itself
 	Leaving  bool      `cbor:"leaving,omitempty"` // it ends by itself
 	Told     bool      `cbor:"told,omitempty"`    // another program: its stop signal has been sent
+	// Former are its main processes before this one, which may still run.
+	Former []proc.ID `cbor:"was_main,omitempty"`
 	// Reloading is since when it takes in its configuration anew.
 	Reloading time.Time `cbor:"reloading,omitzero"`
 	// Group is the control group of the process and its descendants.
@@ -314,7 +316,7 @@ func (s *slot) processRecord(p processState) *processRecord {
 	}
 	return &processRecord{
 		Inc: p.inc, Gen: p.gen, PID: run.pid(), Start: run.handle.StartTime(), Ready: p.ready, ReadyAt: p.readyAt,
-		Since: p.since, Ending: int(p.ending), Final: p.final, Linger: p.linger, Closed: run.closed, Reason: p.reason, Status: run.status, Leaving: run.leaving, Told: run.told, Reloading: run.reloading, Group: run.group, Private: run.private,
+		Since: p.since, Ending: int(p.ending), Final: p.final, Linger: p.linger, Closed: run.closed, Reason: p.reason, Status: run.status, Leaving: run.leaving, Told: run.told, Former: run.formerIDs(), Reloading: run.reloading, Group: run.group, Private: run.private,
 		Previous: !run.closed && !slices.Equal(s.pool.listenOf(p.gen), s.pool.listenOf(s.pool.coming())),
 	}
 }

@@ -46,6 +46,7 @@ type process struct {
 	gen      int // generation
 	since    time.Time
 	handle   proc.Process // nil until it has been started
+	former   []former     // its main processes before that one
 	out      *output
 	pending  syscall.Signal
 	dropped  chan struct{} // closed if it is ended before it has been started
@@ -159,11 +160,12 @@ func (l *loop) start(s *slot, inc uint64, gen int) {
 		if !group.Holds(p.PID()) && group.Remove() == nil {
 			group = "" // it was started without, or has gone and left nothing
 		}
+		w := &tracked{Process: p}
 		post(func(l *loop) {
 			s.processes[inc].group = group
-			l.started(s, inc, p, out)
+			l.started(s, inc, w, out)
 		})
-		await(s, inc, p, out, ended, post)
+		await(s, inc, w, out, ended, post)
 	})
 }
 
@@ -206,16 +208,20 @@ func (sp *spawner) groupFor(s *slot, inc uint64) proc.Cgroup {
 
 // watch follows a process that was started elsewhere to its end.
 func (l *loop) watch(s *slot, inc uint64, p proc.Process, out *output) {
-	post := l.post
+	post, w := l.post, &tracked{Process: p}
+	s.processes[inc].handle = w
 	ended := l.spawn.workers.worker(p.PID(), s.id(), s.pool.spec.Name == l.cfg.Spec.Admin)
-	l.spawn.wg.Go(func() { await(s, inc, p, out, ended, post) })
+	l.spawn.wg.Go(func() { await(s, inc, w, out, ended, post) })
 }
 
 // await tells the loop of the end of a process. The exit is the end of its
 // output.
-func await(s *slot, inc uint64, p proc.Process, out *output, ended func(), post func(event) bool) {
-	exit := <-p.Wait()
+func await(s *slot, inc uint64, w *tracked, out *output, ended func(), post func(event) bool) {
+	exit := <-w.Wait()
 	ended()
+	if w.replaced.Load() {
+		return
+	}
 	why, lines := out.finish()
 	post(func(l *loop) { l.exited(s, inc, exit, why, lines) })
 }

@@ -243,7 +243,7 @@ func TestAReusedNumberIsAStranger(t *testing.T) {
 					t.Errorf("%s: %v, want ErrProcessDone", what, err)
 				}
 			}
-			p.lose()
+			p.lose(false)
 			if zombie, err := isZombie(p.pid, syscall.WNOHANG); zombie || err != nil {
 				t.Errorf("the stranger was killed (%t, %v)", zombie, err)
 			}

@@ -74,13 +74,15 @@ func polled(fd int, events int16, timeout int) bool {
 	}
 }
 
-// lose is bury for a process that another one reaps: it kills the rest of p's
-// group and finds out how p ended, if the kernel tells.
-func (p *process) lose() Exit {
+// lose is bury for a process that another one reaps: it finds out how p ended, if
+// the kernel tells.
+func (p *process) lose(spare bool) Exit {
 	p.mu.Lock()
 	p.reaped = true
 	at := time.Now()
-	_ = p.control(func(pidfd int) error { return p.signalGroup(pidfd, p.pid, unix.SIGKILL) }) // ESRCH: the group is empty
+	if !spare {
+		_ = p.control(func(pidfd int) error { return p.signalGroup(pidfd, p.pid, unix.SIGKILL) }) // ESRCH: the group is empty
+	}
 	p.mu.Unlock()
 	status, known := p.awaitStatus()
 	if !known {

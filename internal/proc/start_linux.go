@@ -28,6 +28,7 @@ type OS struct {
 	ours map[int]*process
 
 	bound boundThread
+	last  func(ID) (goesOn bool) // see BeforeReap; nil: none
 
 	// How foreign processes are treated.
 	signalGroup    groupSignal
@@ -38,6 +39,15 @@ type OS struct {
 func NewOS() *OS {
 	return &OS{ours: map[int]*process{}, signalGroup: signalGroupOf, statusPatience: statusPatience}
 }
+
+// BeforeReap calls f with each watched process that has ended, before it is reaped
+// and the rest of its group killed. If f returns true, another process goes on in
+// its place, and the group is left alone. Call it before anything is started or
+// adopted. f may be called from any goroutine.
+func (o *OS) BeforeReap(f func(ID) (goesOn bool)) { o.last = f }
+
+// goesOn reports whether another process goes on in place of one that has ended.
+func (o *OS) goesOn(p *process) bool { return o.last != nil && o.last(ID{p.pid, p.started}) }
 
 // Close releases what starting needs. Nothing may be started any more; what runs
 // goes on.

@@ -13,12 +13,13 @@ import (
 func (o *OS) watch(p *process) {
 	var e Exit
 	if p.foreign && !p.awaitEnd() {
-		e = p.lose() // takes its time
+		e = p.lose(o.goesOn(p)) // takes its time
 		o.reaping.RLock()
 	} else {
 		child := awaitExit(p)
+		spare := o.goesOn(p)
 		o.reaping.RLock()
-		e = p.bury(child)
+		e = p.bury(child, spare)
 	}
 	defer o.reaping.RUnlock()
 	o.mu.Lock()
@@ -61,16 +62,18 @@ func isZombie(pid, options int) (bool, error) {
 	}
 }
 
-// bury kills the rest of p's group and reaps p. After it pid and group may mean
-// others.
-func (p *process) bury(ours bool) Exit {
+// bury kills the rest of p's group, unless it is to be spared, and reaps p. After it
+// pid and group may mean others.
+func (p *process) bury(ours, spare bool) Exit {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reaped = true
 	if !ours {
 		return Exit{Code: -1, Unknown: true, At: time.Now()}
 	}
-	_ = unix.Kill(-p.pid, unix.SIGKILL) // ESRCH: the group is empty
+	if !spare {
+		_ = unix.Kill(-p.pid, unix.SIGKILL) // ESRCH: the group is empty
+	}
 	status, usage, err := reap(p.pid, unix.WNOHANG)
 	if err != nil {
 		return Exit{Code: -1, Unknown: true, At: time.Now()}

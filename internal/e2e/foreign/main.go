@@ -3,7 +3,8 @@
 // and ends at the first TERM when it has answered what it accepted. With the name of
 // a pipe as its argument it serves nothing, and says the words that come there. As
 // "foreign activate ADDRESSES PROGRAM …" it executes a program with sockets, as systemd
-// does for a .socket unit.
+// does for a .socket unit. As "foreign tell WORD …" it says these words, as
+// systemd-notify(1) does.
 package main
 
 import (
@@ -25,6 +26,9 @@ func main() {
 	switch {
 	case len(os.Args) > 3 && os.Args[1] == "activate":
 		activate(os.Args[2], os.Args[3:])
+	case len(os.Args) > 2 && os.Args[1] == "tell":
+		tellAndWait(os.Args[2:])
+		return
 	case len(os.Args) > 1:
 		say(os.Args[1])
 	}
