@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/norestart/norestart"
+	"github.com/norestart/norestart/commands"
 	"github.com/norestart/norestart/worker"
 	"github.com/norestart/norestart/worker/workertest"
 )
@@ -29,6 +30,42 @@ func ExampleStart() {
 	defer resp.Body.Close()
 	if err := slot.Reload(serve); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The processes of a cluster are the test binary, which TestMain makes the
+// application:
+//
+//	func TestMain(m *testing.M) {
+//		workertest.Main(norestart.App{Name: "shop", Pools: pools})
+//		m.Run()
+//	}
+func ExampleStartCluster() {
+	var t *testing.T // as the test gets it
+	cluster := workertest.StartCluster(t)
+	resp, err := cluster.Client().Get(cluster.URL("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := cluster.Reload(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A command is typed as at the admin port.
+func ExampleOperator() {
+	var t *testing.T // as the test gets it
+	double := commands.Command{Name: "double", Role: commands.Viewer, Summary: "double a number", Run: func(_ context.Context, call *commands.Call) error {
+		words, err := call.Words(1, 1)
+		if err == nil {
+			call.Printf("%s%s\n", words[0], words[0])
+		}
+		return err
+	}}
+	operator := workertest.Operator{Commands: []commands.Command{double}}
+	if r := operator.Run(t, "double 4"); r.Status != commands.StatusOK || r.Out != "44\n" {
+		t.Errorf("double 4: %+v", r)
 	}
 }
 

@@ -5,17 +5,37 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/norestart/norestart"
 	"github.com/norestart/norestart/worker"
 	"github.com/norestart/norestart/worker/workertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(withoutMain) == "" {
+		workertest.Main(app)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// withoutMain is set for a cluster of a test whose TestMain does not call Main.
+const withoutMain = "WORKERTEST_WITHOUT_MAIN"
+
+// app is what the clusters of these tests run.
+var app = norestart.App{Name: "test", Pools: []norestart.Pool{
+	{Name: "web", Workers: 2, LameDuck: 100 * time.Millisecond, Listen: []string{"tcp://127.0.0.1:80", "unix:///run/web.sock"}, Run: (&tally{version: "v1.0.0"}).run},
+	{Name: "jobs", Workers: 1, Run: func(ctx context.Context, w *worker.Worker) error {
+		w.Ready()
+		<-ctx.Done()
+		return nil
+	}},
+}}
 
 // soon is how long anything in these tests may take before it has failed.
 const soon = time.Minute
@@ -64,7 +84,12 @@ func (c *tally) begin(s *worker.Scope, w *worker.Worker) {
 
 func get(t *testing.T, slot *workertest.Slot) string {
 	t.Helper()
-	resp, err := slot.Client().Get(slot.URL())
+	return fetch(t, slot.Client(), slot.URL())
+}
+
+func fetch(t *testing.T, client *http.Client, url string) string {
+	t.Helper()
+	resp, err := client.Get(url)
 	must(t, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/norestart/norestart"
 	"github.com/norestart/norestart/control"
 	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
@@ -115,7 +112,7 @@ func (p *primary) greet(conn *ipc.Conn) {
 
 // errNoCluster answers what only the primary of a cluster can do.
 var errNoCluster = &control.Error{
-	Code: control.ErrUnavailable.Code, Message: "a worker that workertest has started has no cluster",
+	Code: control.ErrUnavailable.Code, Message: "this test has no cluster",
 	Hint: "use workertest.StartCluster",
 }
 
@@ -192,49 +189,3 @@ func (p *primary) note(q *question) (token string, forget func()) {
 }
 
 var errEnded = errors.New("the worker has ended")
-
-// listener is one of the pool's.
-type listener struct {
-	name  string
-	group *inherit.Group
-}
-
-// listen opens the listeners of a pool at free addresses.
-func listen(pool norestart.Pool, dir string) ([]listener, error) {
-	var all []listener
-	for i, text := range pool.Listen {
-		l, err := inherit.Parse(text)
-		var g *inherit.Group
-		if err == nil {
-			if l.Name = l.NameIn(pool.Name, i); l.Path != "" {
-				l.Path = filepath.Join(dir, l.Name+".sock")
-			} else {
-				l.TCP = netip.MustParseAddrPort("127.0.0.1:0")
-			}
-			g, err = inherit.Open(l, inherit.One)
-		}
-		if err != nil {
-			closeAll(all)
-			return nil, err
-		}
-		all = append(all, listener{l.Name, g})
-	}
-	return all, nil
-}
-
-func closeAll(all []listener) {
-	for _, l := range all {
-		_ = l.group.Close() // nothing is left to be done
-	}
-}
-
-// network and addr are those of package net.
-func (l listener) network() string {
-	network, _, _ := strings.Cut(l.group.Addr(), "://")
-	return network
-}
-
-func (l listener) addr() string {
-	_, addr, _ := strings.Cut(l.group.Addr(), "://")
-	return addr
-}
