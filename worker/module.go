@@ -61,6 +61,7 @@ type module struct {
 	Module
 	name, worker string
 	scope        *Scope
+	began        int                // bytes of Data with which it began
 	hung         <-chan struct{}    // a hook that did not return in time: closed when it has
 	info         control.ModuleInfo // guarded by the leaf lock
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -298,5 +299,56 @@ func TestStateOfAnySize(t *testing.T) {
 		p.follow(w, withModules(m), s).await(ipc.TypeReady)
 		w.send(ipc.TypeDrain, ipc.Drain{Deadline: soon})
 		must(t, w.exited())
+	}
+}
+
+// TestStateChangesItsSize: what was reserved for a state of the size before does not
+// matter to the next one.
+func TestStateChangesItsSize(t *testing.T) {
+	p, s := newPrimary(t), socket(t)
+	had := -1
+	sized := func(next int) Run {
+		_, m := counting("v1.0.0", func(m *Module) {
+			m.BeforeReload = func(context.Context) (State, error) {
+				return State{Data: bytes.Repeat([]byte{byte(next) + 1}, next)}, nil
+			}
+			m.AfterReload = func(_ context.Context, _ *Scope, state State) error {
+				if want := bytes.Repeat([]byte{byte(had) + 1}, had); !bytes.Equal(state.Data, want) {
+					return fmt.Errorf("%d bytes, want %d", len(state.Data), had)
+				}
+				return nil
+			}
+		})
+		return withModules(m)
+	}
+	sizes := []int{3 << 20, 1<<20 + 7, 5<<20 + 1, inlineState, 2 << 20, 0}
+	w := p.first(sized(sizes[0]), s)
+	for i, size := range sizes[1:] {
+		had = sizes[i]
+		next := p.follow(w, sized(size), s)
+		next.await(ipc.TypeReady)
+		w.send(ipc.TypeDrain, ipc.Drain{Deadline: soon})
+		must(t, w.exited())
+		w = next
+	}
+}
+
+// TestRoomIsReserved: the kernel has given it before the state is there, for those
+// modules alone whose states are copied.
+func TestRoomIsReserved(t *testing.T) {
+	give := Module{Version: "v1.0.0", BeforeReload: func(context.Context) (State, error) { return State{}, nil }}
+	w := loaded(t, map[string]Module{"large": give, "small": give}, "large", "small")
+	all := w.modules.list()
+	all[0].began, all[1].began = 3<<20, inlineState
+	y := &handing{w: w}
+	y.makeRoom()
+	defer y.closeRoom()
+	if f := y.room[all[0]]; f == nil || len(y.room) != 1 {
+		t.Fatalf("reserved: %v", y.room)
+	}
+	info, err := y.room[all[0]].Stat()
+	must(t, err)
+	if got := info.Sys().(*syscall.Stat_t).Blocks * 512; got < 3<<20 {
+		t.Errorf("the kernel has given %d bytes", got)
 	}
 }

@@ -178,6 +178,7 @@ func (w *Worker) beginAll(all []*module, in *inheritance) error {
 		if state == nil {
 			continue
 		}
+		m.began = len(state.Data)
 		w.modules.began(m, control.ModuleInfo{
 			Name: m.name, Version: m.Version, From: state.Version, Reloads: in.reloads(m.name) + 1, Size: state.size(), Last: time.Since(began),
 		})

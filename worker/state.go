@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -129,23 +131,39 @@ func (s State) close() {
 	}
 }
 
-// inMemory puts data into a sealed memfd: what is read there cannot change.
-func inMemory(data []byte) (*os.File, error) {
+// reserve is memory of that size that the kernel has given already. To get pages can
+// take ten times as long as to copy into them, above all on a virtual machine.
+func reserve(ctx context.Context, size int) (*os.File, error) {
 	f, err := Memory("state")
 	if err != nil {
 		return nil, err
 	}
-	fd, err := inherit.RawFD(f)
-	if err == nil {
-		_, err = f.Write(data)
-	}
-	if err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+	zeros := make([]byte, min(size, 1<<20))
+	for left := size; left > 0 && err == nil; {
+		var n int
+		n, err = f.Write(zeros[:min(left, len(zeros))])
+		left -= n
+		err = cmp.Or(err, ctx.Err())
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// seal puts data into the memory f, which cannot change from then on.
+func seal(f *os.File, data []byte) error {
+	fd, err := inherit.RawFD(f)
+	if err == nil {
+		_, err = f.WriteAt(data, 0)
+	}
+	if err == nil {
+		err = f.Truncate(int64(len(data)))
+	}
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+	}
+	return err
 }
 
 // fromMemory maps it: what is written to the bytes stays in this process.

@@ -89,6 +89,7 @@ type handing struct {
 	asked  []*module // those whose BeforeReload was called
 	states []State
 	alive  pipe // the successor has the other end while it lives
+	room   map[*module]*os.File
 }
 
 // give is all up to the word that the state is the successor's.
@@ -96,6 +97,8 @@ func (y *handing) give() error {
 	defer y.closeStates()
 	stop := context.AfterFunc(y.w.serving, func() { _ = y.conn.CloseRead() })
 	defer stop()
+	y.makeRoom()
+	defer y.closeRoom()
 	held := time.Now()
 	ctx, cancel := context.WithTimeout(y.w.serving, holdWithin)
 	defer cancel()
@@ -153,15 +156,46 @@ func (y *handing) sendAll(held time.Time) error {
 	return y.send(ipc.State{Last: true, Held: held}, child)
 }
 
+// makeRoom reserves memory for states as large as those with which the modules
+// began, while requests are still answered.
+func (y *handing) makeRoom() {
+	y.room = make(map[*module]*os.File)
+	for _, m := range y.w.modules.list() {
+		if m.began > inlineState && m.BeforeReload != nil {
+			if f, err := reserve(y.w.serving, m.began); err == nil { // else it is tried again when the state is there
+				y.room[m] = f
+			}
+		}
+	}
+}
+
+func (y *handing) closeRoom() {
+	for _, f := range y.room {
+		_ = f.Close() // nothing was sent in it
+	}
+}
+
+// memory is for the state of a module.
+func (y *handing) memory(m *module) (*os.File, error) {
+	if f := y.room[m]; f != nil {
+		delete(y.room, m)
+		return f, nil
+	}
+	return Memory("state")
+}
+
 func (y *handing) sendState(m *module, s State) error {
 	one := ipc.State{Module: m.name, Version: s.Version, Data: s.Data, Reloads: m.info.Reloads}
 	files := slices.Clone(s.Files)
 	if len(s.Data) > inlineState {
-		f, err := inMemory(s.Data)
+		f, err := y.memory(m)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
+		if err := seal(f, s.Data); err != nil {
+			return err
+		}
 		one.Data, one.Size = nil, int64(len(s.Data))
 		files = slices.Insert(files, 0, f)
 	}
