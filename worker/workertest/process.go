@@ -36,6 +36,9 @@ func newProcess(incarnation uint64) *process {
 
 // launch starts a worker in this process and waits until it has joined.
 func (s *Slot) launch(run worker.Run) (*process, error) {
+	if run == nil {
+		return nil, errors.New("there is no worker.Run")
+	}
 	p := s.primary.expect()
 	b := ipc.Boot{
 		Cluster: "test", Version: control.Version, Pool: s.spec.Name, Generation: int(p.incarnation), Incarnation: p.incarnation,

@@ -48,9 +48,6 @@ const lameDuck = 100 * time.Millisecond
 // an error.
 func Start(t testing.TB, pool norestart.Pool) *Slot {
 	t.Helper()
-	if pool.Run == nil {
-		t.Fatal("workertest: the pool has no Run")
-	}
 	if pool.Name == "" {
 		pool.Name = "web"
 		if len(pool.Listen) == 0 {

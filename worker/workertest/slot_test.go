@@ -258,8 +258,8 @@ func TestFailuresAreTold(t *testing.T) {
 		return errors.New("broken")
 	}
 	for want, pool := range map[string]norestart.Pool{
-		"":                                {Run: (&tally{version: "v1.0.0"}).run},
-		"workertest: the pool has no Run": {},
+		"": {Run: (&tally{version: "v1.0.0"}).run},
+		"workertest: worker web/0: there is no worker.Run":                                                               {},
 		`workertest: listen "tcp://localhost:80": want an IP address and a port, as in "127.0.0.1:8080" or "[::1]:8080"`: {Name: "web", Listen: []string{"tcp://localhost:80"}, Run: idle},
 		`workertest: worker jobs/0: no listener "web": pool jobs has none`:                                               {Name: "jobs", Run: serving(nil)},
 		"workertest: worker web/0: not ready within 1ms: Run calls Ready, ServeHTTP or the like":                         {Run: idle, ReadyTimeout: time.Millisecond},
