@@ -134,6 +134,7 @@ type PoolSpec struct {
 	Umask         *int   // of a program; nil: that of the primary
 	Nice          int    // of a program, see setpriority(2); 0: that of the primary
 	StopSignal    string // TERM: asks a program to finish and end
+	FDStoreMax    int    // descriptors that the processes of a slot may leave to the next, under ProtocolNotify
 	ListenEnv     string // of a program: how it is told of its sockets beside LISTEN_FDS
 	// SocketMode is the mode of its unix sockets; nil: as the umask leaves it. Their
 	// owner is SocketUser and SocketGroup, by name or number; empty: the primary.
@@ -225,6 +226,7 @@ const (
 	DefaultSteer        = 100 * time.Millisecond // the LameDuck of a program
 	DefaultDrainTimeout = 30 * time.Second
 	DefaultKillAfter    = 5 * time.Second
+	DefaultFDStoreMax   = 128 // of a program under ProtocolNotify
 	DefaultMaxRestarts  = 5
 	DefaultWithin       = time.Minute
 	DefaultMaxWorkers   = 512

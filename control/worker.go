@@ -39,6 +39,8 @@ type WorkerInfo struct {
 	Outgoing    []Process     `json:"outgoing"`         // retired, still finishing
 	Silent      bool          `json:"silent"`           // up, but has missed beats
 	Status      string        `json:"status,omitempty"` // what the worker says of itself
+	// Stored is how many descriptors its processes have left to the next one.
+	Stored int `json:"stored,omitempty"`
 	// Reloading is since when it takes in its configuration anew, as it has said
 	// itself (RELOADING=1 of sd_notify(3)); zero: it does not.
 	Reloading time.Time `json:"reloading,omitzero"`

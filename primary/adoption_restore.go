@@ -39,7 +39,11 @@ func (l *loop) restore(p *pool, r poolRecord, sameBoot bool) error {
 	p.gen = r.Gen
 	if l.im != nil {
 		l.im.restoreSupervised(p)
+		l.im.restoreStored(p)
 		return l.im.restoreListeners(p)
+	}
+	if survivors == 0 && r.Stored > 0 && sameBoot {
+		p.adoption = &adoption{until: time.Now().Add(l.cfg.patience())} // the agent may have them
 	}
 	if survivors > 0 {
 		p.adoption = &adoption{until: time.Now().Add(l.cfg.patience())}

@@ -148,12 +148,17 @@ func (p *Primary) hold(ctx context.Context, conn *ipc.Conn, k known, h ipc.Hello
 		if m.Type == ipc.TypeSockets && k.sockets {
 			p.takeBack(k, &m, &back)
 		}
+		var files []int
+		if m.Type == ipc.TypeHeard {
+			files = m.Files()
+		}
 		m.Discard()
 		if back.tooMany() {
+			closeAll(files)
 			return fmt.Errorf("%w: more sockets than the pool has", control.ErrUsage)
 		}
-		if e := workerSaid(k, m); e != nil {
-			p.post(e)
+		if e := workerSaid(k, m, files); e == nil || !p.post(e) {
+			closeAll(files)
 		}
 	}
 }
@@ -229,8 +234,8 @@ func (p *Primary) takeBack(k known, m *ipc.Message, back *givenBack) {
 	}
 }
 
-// workerSaid turns a worker's message into an event.
-func workerSaid(k known, m ipc.Message) event {
+// workerSaid turns a worker's message into an event; files came with it.
+func workerSaid(k known, m ipc.Message, files []int) event {
 	switch m.Type {
 	case ipc.TypeReady:
 		return k.event(func(l *loop, _ *process) { l.becameReady(k.slot, k.inc) })
@@ -254,7 +259,7 @@ func workerSaid(k known, m ipc.Message) event {
 		if m.Decode(&h) != nil || len(h.From) == 0 {
 			return nil
 		}
-		return k.event(func(l *loop, _ *process) { l.saidMeanwhile(k, h) })
+		return func(l *loop) { l.saidMeanwhile(k, h, files) }
 	case ipc.TypeLeft:
 		var left ipc.Left
 		if m.Decode(&left) != nil {
@@ -269,6 +274,12 @@ func workerSaid(k known, m ipc.Message) event {
 		return func(l *loop) { l.drained(k.slot.pool, d) } // its exit may have been handled
 	}
 	return nil // of a newer worker
+}
+
+func closeAll(files []int) {
+	for _, fd := range files {
+		_ = unix.Close(fd) // ours to close
+	}
 }
 
 // event is f for as long as the process has not been reaped.

@@ -38,6 +38,9 @@ func (foreign) equip(l *loop, s *slot, r *process) func() (equipment, error) {
 	default:
 		own = s.equipSockets(r, &e)
 	}
+	if s.specOf(r).ListenEnv == "" {
+		s.equipStored(&e)
+	}
 	r.gate = make(chan int, 1)
 	nonblock := s.pool.spec.Nonblock
 	return func() (equipment, error) {

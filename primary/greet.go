@@ -107,7 +107,7 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn) error {
 	if err != nil {
 		return err
 	}
-	conn.Trust(k.sockets)
+	conn.Trust(k.sockets || len(k.slot.pool.keeps) > 0) // what programs have stored
 	if err := p.welcome(conn, k.sockets); err != nil {
 		return nil // it has gone
 	}

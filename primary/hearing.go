@@ -131,21 +131,11 @@ func (h *hearing) fd() (int, error) {
 // keepHearing gives a worker of the agent a copy of the socket: it hears what is
 // said while there is no primary.
 func (r *process) keepHearing(h *hearing) {
-	if h == nil || r.conv == nil {
+	if h == nil {
 		return
 	}
-	number, err := h.fd()
-	if err != nil {
-		return
-	}
-	fd, err := unix.FcntlInt(uintptr(number), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return // only a kill of this process would show it
-	}
-	m := ipc.Sockets{Sockets: []ipc.Socket{{Name: ipc.NotifySocket}}, Last: true}
-	o := outgoing{kind: ipc.TypeSockets, body: m, fds: []int{fd}, free: func() error { return unix.Close(fd) }}
-	if !r.conv.pass(o) {
-		o.release()
+	if fd, err := h.fd(); err == nil {
+		r.keep([]string{ipc.NotifySocket}, []int{fd})
 	}
 }
 
@@ -166,9 +156,18 @@ func (l *loop) said(m notify.Message) {
 			return
 		}
 	}
-	if starting && len(l.early) < maxEarly {
-		l.early = append(l.early, m)
+	if !starting || len(l.early) >= maxEarly || len(m.Files) > 0 && l.earlyFiles() >= maxEarly {
+		m.Discard()
+		return
 	}
+	l.early = append(l.early, m)
+}
+
+func (l *loop) earlyFiles() (n int) {
+	for _, m := range l.early {
+		n += len(m.Files)
+	}
+	return n
 }
 
 // saidEarly handles messages that came before their sender was known.
@@ -181,10 +180,14 @@ func (l *loop) saidEarly() {
 }
 
 // saidMeanwhile handles what a worker of the agent heard while there was no primary.
-func (l *loop) saidMeanwhile(k known, h ipc.Heard) {
+func (l *loop) saidMeanwhile(k known, h ipc.Heard, files []int) {
+	m := notify.Parse(h.Text)
+	m.From, m.Files = h.From, files
+	if len(k.slot.pool.keeps) == 0 || !m.Store {
+		m.Discard()
+		m.Files = nil
+	}
 	if len(k.slot.pool.keeps) > 0 {
-		m := notify.Parse(h.Text)
-		m.From = h.From
 		l.said(m)
 	}
 }

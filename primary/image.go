@@ -42,6 +42,7 @@ type image struct {
 	Pins                map[string]map[int]int        `cbor:"pins"`                 // by pool and generation
 	Outputs             map[uint64]outputImage        `cbor:"outputs"`              // by incarnation
 	Supervised          map[string][]supervisionImage `cbor:"supervised,omitempty"` // by pool
+	Stored              map[string][]storedImage      `cbor:"stored,omitempty"`     // by pool
 	Epoch               uint64                        `cbor:"epoch"`
 	NextLine, NextEvent uint64
 	Lines               []control.LogLine `cbor:"lines"`
@@ -67,7 +68,7 @@ type outputImage struct {
 func (l *loop) image(outputs map[uint64]*output) (image, error) {
 	im := image{
 		Record: l.record(), Lock: l.cfg.held.lock, Workers: l.cfg.held.workers, Ctl: l.cfg.held.ctl,
-		Sockets: make(map[string][][]int), Pins: make(map[string]map[int]int), Outputs: make(map[uint64]outputImage), Supervised: make(map[string][]supervisionImage),
+		Sockets: make(map[string][][]int), Pins: make(map[string]map[int]int), Outputs: make(map[uint64]outputImage), Supervised: make(map[string][]supervisionImage), Stored: make(map[string][]storedImage),
 		Epoch: l.log.epoch, Names: make(map[string][]string), Addrs: make(map[string][]string), Counter: counterImage{l.counter.last, l.counter.reserved},
 	}
 	im.Lines, _, im.NextLine = l.log.read(1)
@@ -84,7 +85,7 @@ func (l *loop) image(outputs map[uint64]*output) (image, error) {
 			pins[g.number] = g.binary.FD()
 		}
 		im.Pins[p.spec.Name] = pins
-		im.Supervised[name] = p.supervisionImages()
+		im.Supervised[name], im.Stored[name] = p.supervisionImages(), p.storedImages()
 	}
 	for inc, o := range outputs {
 		oi, err := o.image()
@@ -127,6 +128,11 @@ func (im image) descriptors() []int {
 	for _, all := range im.Supervised {
 		for _, v := range all {
 			fds = append(fds, v.FD)
+		}
+	}
+	for _, all := range im.Stored {
+		for _, d := range all {
+			fds = append(fds, d.FD)
 		}
 	}
 	return fds
@@ -211,6 +217,9 @@ func (im *image) letGo(cfg Config, l *loop) {
 		}
 		for _, v := range p.supervised {
 			used = append(used, v.notify)
+		}
+		for _, d := range p.storedImages() {
+			used = append(used, d.FD)
 		}
 	}
 	for _, r := range processes(l.slots()) {

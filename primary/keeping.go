@@ -64,6 +64,9 @@ func (p *pool) shareKept(l *loop, keeper *process) {
 		for _, v := range q.supervised {
 			keeper.keepSupervision(v)
 		}
+		for _, s := range q.slots {
+			keeper.keepStored(s, s.stored)
+		}
 	}
 }
 
@@ -76,6 +79,9 @@ func (p *pool) mayKeep() int {
 	}
 	for _, q := range p.keeps {
 		n += 2 * q.mayKeep()
+	}
+	if len(p.keeps) > 0 {
+		n += maxStored
 	}
 	return n
 }
@@ -148,13 +154,18 @@ func (p *pool) isKept(name string) bool {
 			return true
 		}
 	}
+	for _, s := range p.slots {
+		if slices.ContainsFunc(s.stored, func(d *stored) bool { return s.keptStored(d) == name }) {
+			return true
+		}
+	}
 	return slices.ContainsFunc(p.open, func(o *listener) bool { return p.keptName(o) == name })
 }
 
 // takeKept makes a listener of the sockets for an address of a generation; false:
 // there is none.
 func (l *loop) takeKept(p *pool, sockets []ipc.Socket) bool {
-	if l.takeSupervision(p, sockets[0].Name, sockets[0].FD) {
+	if l.takeSupervision(p, sockets[0].Name, sockets[0].FD) || p.takeStored(sockets[0].Name, sockets[0].FD) {
 		return true
 	}
 	if p.adoption == nil {

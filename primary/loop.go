@@ -97,6 +97,7 @@ func (l *loop) run(ctx context.Context, events <-chan event, signals chan os.Sig
 			_, _ = l.stop("the end of its context") // the first one is not refused, and each later one is that one
 		case <-tick.C:
 			l.checkBeats(time.Now())
+			l.discardHungUp()
 			l.lookAgain()
 			l.heal(time.Now())
 			l.relieve()
@@ -177,6 +178,9 @@ func (l *loop) reconcilePool(p *pool) {
 		}
 		if w != s.want || s.vacant() {
 			l.step(s, input{kind: hWant, want: w})
+		}
+		if s.want != wantRun && s.idle() {
+			s.discard(func(*stored) bool { return true })
 		}
 		if over && s.lasts() { // sessions are not waited for
 			l.step(s, input{kind: hEndAll})

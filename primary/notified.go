@@ -16,6 +16,12 @@ func (l *loop) takeIn(s *slot, r *process, m notify.Message) {
 	if m.MainPID > 0 {
 		l.follow(s, r, m.MainPID)
 	}
+	if m.Store {
+		l.store(s, r, m)
+	}
+	if m.Remove {
+		s.discard(func(d *stored) bool { return d.name == m.Name })
+	}
 	if m.Extend > 0 {
 		r.extended = time.Now().Add(m.Extend)
 	}

@@ -149,6 +149,7 @@ type slot struct {
 	processes map[uint64]*process
 	exits     []control.Exit // newest first
 
+	stored     []*stored   // descriptors that its processes leave to the next
 	leftovers  []*leftover // being ended
 	leftBefore []leftover  // were being ended by the last primary
 }

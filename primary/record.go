@@ -64,6 +64,8 @@ type poolRecord struct {
 	// Runs and Reloads are what the clock begins next.
 	Runs    appointmentRecord `cbor:"runs,omitzero"`
 	Reloads appointmentRecord `cbor:"reloads,omitzero"`
+	// Stored is how many descriptors its programs have left to the next.
+	Stored int `cbor:"stored,omitempty"`
 	// Open are the listeners, in order: with port 0 an address does not tell which
 	// sockets are its own.
 	Open []openRecord `cbor:"open,omitempty"`
@@ -256,7 +258,7 @@ func (p *pool) record() poolRecord {
 	for _, s := range p.slots {
 		r.Slots = append(r.Slots, s.record())
 	}
-	r.Open = p.openRecords()
+	r.Open, r.Stored = p.openRecords(), len(p.storedImages())
 	r.Listen = p.listenOf(p.coming())
 	for _, s := range r.Slots {
 		for _, o := range s.processes() {

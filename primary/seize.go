@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
-	"github.com/norestart/norestart/internal/ipc"
 	"github.com/norestart/norestart/internal/seize"
 )
 
@@ -250,18 +249,7 @@ func (v *supervision) keptName() string {
 
 // keepSupervision gives a worker of the agent a copy of the descriptor.
 func (r *process) keepSupervision(v *supervision) {
-	if r.conv == nil {
-		return // it gets all with its hello
-	}
-	fd, err := unix.FcntlInt(uintptr(v.notify), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return // only a kill of this process would show it
-	}
-	m := ipc.Sockets{Sockets: []ipc.Socket{{Name: v.keptName()}}, Last: true}
-	o := outgoing{kind: ipc.TypeSockets, body: m, fds: []int{fd}, free: func() error { return unix.Close(fd) }}
-	if !r.conv.pass(o) {
-		o.release()
-	}
+	r.keep([]string{v.keptName()}, []int{v.notify})
 }
 
 // takeSupervision goes on with what the agent has kept; false: it is nothing like that,

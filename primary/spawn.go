@@ -146,7 +146,7 @@ func (l *loop) start(s *slot, inc uint64, gen int) {
 	if err == nil {
 		equip = s.pool.protocol.equip(l, s, r)
 	}
-	spec, id, post, sp, release := g.within(s.pool.spec), s.id(), l.post, l.spawn, s.pool.hold()
+	spec, id, post, sp, release := g.within(s.pool.spec), s.id(), l.post, l.spawn, s.holdOpen()
 	sp.wg.Go(func() {
 		group := sp.groupFor(s, inc)
 		p, out, err := sp.inTurn(r.dropped, func() (proc.Process, *output, error) { return sp.spawn(g, equip, spec, id, inc, group) })
@@ -180,6 +180,15 @@ func (sp *spawner) inTurn(dropped <-chan struct{}, start func() (proc.Process, *
 	}
 	defer func() { <-sp.turns }()
 	return start()
+}
+
+// holdOpen keeps open what a process of the slot gets.
+func (s *slot) holdOpen() (release func()) {
+	sockets, descriptors := s.pool.hold(), s.holdStored()
+	return func() {
+		sockets()
+		descriptors()
+	}
 }
 
 // hold keeps the sockets of a pool open for a caller that has their numbers.

@@ -52,7 +52,7 @@ func (s *slot) info(now time.Time) control.WorkerInfo {
 		ID: s.id(), Pool: s.pool.spec.Name, BuiltIn: s.pool.spec.BuiltIn,
 		State: s.state(), Generation: s.gen, Restarts: s.restarts, Outgoing: []control.Process{},
 	}
-	i.Status, i.Next = s.pool.awaits(), s.pool.runs.at
+	i.Status, i.Next, i.Stored = s.pool.awaits(), s.pool.runs.at, len(s.stored)
 	if r := s.processes[s.cur.inc]; s.cur.some() && r != nil {
 		i.PID, i.Generation, i.Incarnation = r.pid(), s.cur.gen, s.cur.inc
 		i.Since, i.Up = s.cur.since, now.Sub(s.cur.since)

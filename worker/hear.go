@@ -16,11 +16,20 @@ type ear struct {
 	mu     sync.Mutex // a leaf; protects what follows
 	opened bool
 	socket int
-	heard  []ipc.Heard
+	heard  []heard
+}
+
+// heard is a message with the descriptors that came with it.
+type heard struct {
+	ipc.Heard
+	files []int
 }
 
 // maxHeard bounds the messages that are kept for the next primary.
 const maxHeard = 4096
+
+// maxFiles bounds the descriptors that came with them.
+const maxFiles = 512
 
 // open takes a socket in place of an earlier one.
 func (e *ear) open(fd int) {
@@ -51,16 +60,25 @@ func (e *ear) keep(m notify.Message) {
 	if !m.Lasts() {
 		return
 	}
-	h := ipc.Heard{From: m.From, Text: []byte(m.Text)}
+	h := heard{ipc.Heard{From: m.From, Text: []byte(m.Text)}, m.Files}
 	for i, old := range e.heard {
 		if was := notify.Parse(old.Text); old.From[0] == m.From[0] && was.OnlyStatus() && m.Status != nil {
 			e.heard = append(e.heard[:i], e.heard[i+1:]...)
 			break
 		}
 	}
-	if len(e.heard) < maxHeard {
-		e.heard = append(e.heard, h)
+	if len(e.heard) >= maxHeard || len(m.Files) > 0 && e.files()+len(m.Files) > maxFiles {
+		m.Discard()
+		return
 	}
+	e.heard = append(e.heard, h)
+}
+
+func (e *ear) files() (n int) {
+	for _, h := range e.heard {
+		n += len(h.files)
+	}
+	return n
 }
 
 // tell gives the next primary what was heard.
@@ -69,9 +87,11 @@ func (e *ear) tell(c *ipc.Conn) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for len(e.heard) > 0 {
-		if err := c.Send(ipc.SendTimeout, ipc.TypeHeard, e.heard[0]); err != nil {
+		h := e.heard[0]
+		if err := c.Send(ipc.SendTimeout, ipc.TypeHeard, h.Heard, h.files...); err != nil {
 			return err
 		}
+		notify.Message{Files: h.files}.Discard()
 		e.heard = e.heard[1:]
 	}
 	return nil

@@ -238,7 +238,7 @@ func (f *upFlags) ofProgram(program []string) (a app.App, err error) {
 	}
 	switch f.ready {
 	case "notify":
-		spec.Protocol = control.ProtocolNotify
+		spec.Protocol, spec.FDStoreMax = control.ProtocolNotify, control.DefaultFDStoreMax
 	case "listen":
 		spec.Protocol = control.ProtocolListen
 	case "timer", "exec", "": // without min_ready they are the same

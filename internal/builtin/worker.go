@@ -103,6 +103,9 @@ func (c *Call) detailPage(w control.WorkerDetail) string {
 	if w.Status != "" {
 		line("status", w.Status)
 	}
+	if w.Stored > 0 {
+		line("stored", strconv.Itoa(w.Stored))
+	}
 	if w.Health != "" || w.Failure != "" {
 		line("health", strings.Trim(string(w.Health)+": "+w.Failure, ": "))
 	}

@@ -62,6 +62,7 @@ func (r *reader) checkPool(f *File, p *Pool, taken map[string]string) {
 	}
 	r.checkReady(p)
 	r.checkMemory(p)
+	r.checkStore(p)
 	r.checkClock(p)
 	r.checkListen(p, taken)
 	r.checkShare(p)
@@ -95,6 +96,22 @@ func (r *reader) checkReady(p *Pool) {
 	}
 	if p.Ready == "timer" && p.MinReady > 0 && p.MinReady >= p.ReadyTimeout {
 		r.at(&p.table, "min_ready", "with ready = \"timer\" it must be shorter than ready_timeout, %v", time.Duration(p.ReadyTimeout))
+	}
+}
+
+// mostStored is what all slots may keep together.
+const mostStored = 512
+
+func (r *reader) checkStore(p *Pool) {
+	_, said := p.has["fd_store_max"]
+	switch {
+	case !said:
+	case p.Ready != "notify" && p.FDStoreMax > 0:
+		r.at(&p.table, "fd_store_max", `it goes with ready = "notify"`)
+	case p.ListenEnv != "" && p.FDStoreMax > 0:
+		r.at(&p.table, "fd_store_max", "it does not go with listen_env")
+	case p.FDStoreMax > mostStored:
+		r.at(&p.table, "fd_store_max", "at most %d", mostStored)
 	}
 }
 

@@ -52,6 +52,10 @@ type Pool struct {
 	// Nonblock makes the sockets non-blocking. Without it they are blocking, as from
 	// systemd, but for `listen_env = "NGINX"`.
 	Nonblock bool `toml:"nonblock" default:"false"`
+	// FDStoreMax is how many descriptors the processes of a worker may leave to the next
+	// one, with `ready = "notify"` (FDSTORE of sd_notify(3)), as FileDescriptorStoreMax=
+	// of systemd. 0: none.
+	FDStoreMax int `toml:"fd_store_max" default:"128" zero:"ok"`
 	// Share is how workers share an address: "slots": each has a socket of its own
 	// and the kernel sends new connections to those that are ready; "one": all
 	// accept from the same socket; "seize": "slots" for programs that do not take

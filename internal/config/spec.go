@@ -52,6 +52,9 @@ func (p *Pool) Spec() control.PoolSpec {
 	switch p.Ready {
 	case "notify":
 		s.Protocol = control.ProtocolNotify
+		if p.ListenEnv == "" {
+			s.FDStoreMax = p.FDStoreMax
+		}
 	case "log":
 		s.ReadyLine = p.ReadyLine
 	case "timer":

@@ -91,7 +91,7 @@ func variables(env []string) map[string]string {
 // keys of fields that are not their names in small letters.
 var keys = map[string]string{
 	"Policy": "restart", "Limits": "rlimits", "KillAfter": "stop_timeout", "ReadyAfter": "min_ready", "RunAs": "user", "Protocol": "ready", "ReadyProbe": "ready",
-	"Hooks": "hook", "Commands": "command", "Logs": "log", "Usage": "args",
+	"FDStoreMax": "fd_store_max", "Hooks": "hook", "Commands": "command", "Logs": "log", "Usage": "args",
 }
 
 // Key is the key of a field: MaxSurge is max_surge.

@@ -8,5 +8,5 @@
 // Invariant: the kernel tells who has sent a message (SCM_CREDENTIALS, unix(7)),
 // and what a message can make the receiver keep is bounded.
 //
-// Limits: file descriptors are not kept (FDSTORE). Unknown fields are ignored. Linux only.
+// Limits: unknown fields are ignored. Linux only.
 package notify

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
 
 // Message is what a service says of itself.
@@ -27,12 +29,27 @@ type Message struct {
 	Reloading bool          // it takes in its configuration anew, until the next READY=1
 	Since     time.Duration // on the monotonic clock, when that began; 0: it does not say
 	MainPID   int           // the process that is the service from now on; 0: unchanged
+
+	Store   bool   // Files are to be kept for the next process of the service
+	Remove  bool   // those that are kept under Name are not wanted any more
+	Name    string // of the descriptors, "stored" by default
+	Unasked bool   // they are kept also after a hang-up or an error
+	// Files are the descriptors that came with the message, if they are to be kept.
+	// They belong to the one who takes the message.
+	Files []int
+}
+
+// Discard closes the descriptors that came with the message.
+func (m Message) Discard() {
+	for _, fd := range m.Files {
+		_ = unix.Close(fd) // ours to drop
+	}
 }
 
 // Lasts reports whether a message tells more than that its sender is alive: it is
 // worth to be read late.
 func (m Message) Lasts() bool {
-	return m.Ready || m.Stopping || m.Stuck || m.Reloading || m.MainPID > 0 || m.Status != nil || m.Extend > 0
+	return m.Ready || m.Stopping || m.Stuck || m.Reloading || m.MainPID > 0 || m.Store || m.Remove || m.Status != nil || m.Extend > 0
 }
 
 // OnlyStatus reports whether a later status makes a message worthless.
@@ -51,7 +68,7 @@ const maxExtend = 24 * time.Hour
 // Parse reads the lines of a datagram; of a field that comes twice the last one
 // counts.
 func Parse(datagram []byte) (m Message) {
-	m.Text = string(datagram)
+	m.Text, m.Name = string(datagram), defaultName
 	for line := range strings.SplitSeq(m.Text, "\n") {
 		name, value, _ := strings.Cut(line, "=")
 		switch name {
@@ -70,6 +87,16 @@ func Parse(datagram []byte) (m Message) {
 			if pid, err := strconv.ParseInt(value, 10, 32); err == nil && pid > 0 {
 				m.MainPID = int(pid)
 			}
+		case "FDSTORE":
+			m.Store = value == "1"
+		case "FDSTOREREMOVE":
+			m.Remove = value == "1"
+		case "FDPOLL":
+			m.Unasked = value == "0"
+		case "FDNAME":
+			if m.Name = value; !isName(value) {
+				m.Name = defaultName
+			}
 		case "STATUS":
 			status := legible(value)
 			m.Status = &status
@@ -78,6 +105,16 @@ func Parse(datagram []byte) (m Message) {
 		}
 	}
 	return m
+}
+
+// defaultName is that of descriptors without one of their own.
+const defaultName = "stored"
+
+// isName reports whether a name of descriptors can stand in LISTEN_FDNAMES
+// (sd_pid_notify_with_fds(3)).
+func isName(name string) bool {
+	odd := func(r rune) bool { return r < ' ' || r > '~' || r == ':' }
+	return name != "" && len(name) <= 255 && !strings.ContainsFunc(name, odd)
 }
 
 // microseconds is a time of the protocol; 0 for what is none.

@@ -1,13 +1,14 @@
 package notify
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 func TestParse(t *testing.T) {
@@ -34,10 +35,16 @@ func TestParse(t *testing.T) {
 		{"MAINPID=0", Message{}},
 		{"MAINPID=-1", Message{}},
 		{"MAINPID=4294967296", Message{}},
+		{"FDSTORE=1", Message{Store: true}},
+		{"FDSTORE=1\nFDNAME=web cache\nFDPOLL=0", Message{Store: true, Name: "web cache", Unasked: true}},
+		{"FDSTOREREMOVE=1\nFDNAME=a", Message{Remove: true, Name: "a"}},
+		{"FDNAME=a:b", Message{}},
+		{"FDNAME=\x1b", Message{}},
+		{"FDNAME=é", Message{}},
 		{"BARRIER=1\nnonsense", Message{}},
 	} {
-		tt.want.Text = tt.in
-		if diff := cmp.Diff(tt.want, Parse([]byte(tt.in))); diff != "" {
+		tt.want.Text, tt.want.Name = tt.in, cmp.Or(tt.want.Name, defaultName)
+		if diff := gocmp.Diff(tt.want, Parse([]byte(tt.in))); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", tt.in, diff)
 		}
 	}

@@ -113,8 +113,8 @@ func (s *Socket) Take() (m Message, ok bool) {
 
 // Take returns the next message that waits in the socket of a descriptor; false:
 // there is none. It passes over what cannot be a message. Descriptors that come
-// with one are closed, which tells the sender that all earlier messages have been
-// read (sd_notify_barrier(3)).
+// with one and are not to be kept are closed when it has been read, which tells the
+// sender that all earlier messages have been (sd_notify_barrier(3)).
 func Take(fd int) (Message, bool) {
 	buf, oob := make([]byte, maxDatagram), make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxDescriptors))
 	for {
@@ -125,12 +125,18 @@ func Take(fd int) (Message, bool) {
 		case err != nil:
 			return Message{}, false
 		}
-		from := sender(oob[:oobn])
+		from, files := sender(oob[:oobn])
+		m := Parse(buf[:n])
+		m.Files = files
 		if from == nil || flags&unix.MSG_TRUNC != 0 {
+			m.Discard()
 			continue
 		}
-		m := Parse(buf[:n])
-		m.From = ancestors(int(from.Pid))
+		m.From = ancestors(int(from.Pid)) // while a sender that waits is there
+		if !m.Store {
+			m.Discard()
+			m.Files = nil
+		}
 		return m, true
 	}
 }
@@ -157,25 +163,23 @@ func ancestors(pid int) (all []int) {
 }
 
 // maxDescriptors are taken with a message; the kernel closes what is beyond.
-const maxDescriptors = 16
+const maxDescriptors = 128
 
-// sender is who has sent a message; the descriptors that came with it are closed.
-func sender(oob []byte) (from *unix.Ucred) {
+// sender is who has sent a message, and the descriptors that came with it.
+func sender(oob []byte) (from *unix.Ucred, files []int) {
 	all, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	for _, m := range all {
 		if fds, err := unix.ParseUnixRights(&m); err == nil {
-			for _, fd := range fds {
-				_ = unix.Close(fd) // ours to drop
-			}
+			files = append(files, fds...)
 		}
 		if cred, err := unix.ParseUnixCredentials(&m); err == nil {
 			from = cred
 		}
 	}
-	return from
+	return from, files
 }
 
 // Close ends Wait and removes the socket. On nil it does nothing.
