@@ -18,6 +18,10 @@ type App struct {
 	// Shell is the admin port; nil: there is none, and `norestart ctl` on the
 	// machine is the only way in.
 	Shell *shell.Config
+	// ConfigFile is a TOML file with what the operator sets of the application:
+	// [worker.Worker.Config] has it, and `config reload` lets all workers go on with
+	// what it says then, or none. From the working directory; empty: there is none.
+	ConfigFile string
 	// Dir is run and state directory in one, made with mode 0700 when it is
 	// missing; empty: the standard places (docs/operations.md).
 	Dir string
@@ -119,7 +123,7 @@ func (p Pool) spec() control.PoolSpec {
 // What main does before it is done in all of them, so it should only parse
 // flags.
 func Main(app App) {
-	a := wiring.App{Name: app.Name, Version: app.Version, Dir: app.Dir, Shell: app.Shell}
+	a := wiring.App{Name: app.Name, Version: app.Version, Dir: app.Dir, Shell: app.Shell, ConfigFile: app.ConfigFile}
 	for _, p := range app.Pools {
 		a.Pools = append(a.Pools, wiring.Pool{Spec: p.spec(), Run: p.Run, User: p.User, Group: p.Group})
 	}

@@ -13,6 +13,10 @@ const (
 	HandlerModulePrepare = HandlerPrefix + "module prepare" // of those that the other arguments name, or of all
 	HandlerModuleSwitch  = HandlerPrefix + "module switch"  // to what was prepared
 	HandlerModuleAbandon = HandlerPrefix + "module abandon" // go on as before
+
+	// The configuration of the application as JSON is the argument of these.
+	HandlerConfigCheck = HandlerPrefix + "config check" // would it be applied?
+	HandlerConfigApply = HandlerPrefix + "config apply" // the worker has it, or goes on with what it had
 )
 
 // ModuleInfo is a module of a worker, as `module list` shows it.

@@ -85,7 +85,7 @@ func (a *actor) reap() {
 func (a *actor) id() string { return workerID(a.boot.Pool, a.boot.Slot) }
 
 func (a *actor) hello(purpose ipc.Purpose) ipc.Hello {
-	return ipc.Hello{Purpose: purpose, Worker: a.id(), Generation: a.boot.Generation, Incarnation: a.boot.Incarnation, Secret: a.boot.Secret}
+	return ipc.Hello{Purpose: purpose, Worker: a.id(), Generation: a.boot.Generation, Incarnation: a.boot.Incarnation, Secret: a.boot.Secret, Config: ipc.ConfigDigest(a.boot.Config)}
 }
 
 func (a *actor) dial(ctx context.Context) (*net.UnixConn, error) {

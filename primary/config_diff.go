@@ -15,6 +15,7 @@ import (
 // loop.
 type proposal struct {
 	Configuration
+	app  []byte                 // instead of all else: the application's own
 	next map[string]*generation // by pool; the ones that nobody took are closed
 }
 
@@ -33,14 +34,20 @@ func (p *proposal) take(pool string) *generation {
 
 // propose reads the configuration.
 func (p *Primary) propose(ctx context.Context) (*proposal, error) {
+	if app, err := p.app.now(ctx); app != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return &proposal{app: *app}, nil
+	}
 	now, err := p.file.now(ctx)
 	if err == nil && now == nil {
-		err = &control.Error{Code: control.ErrUsage.Code, Message: "this cluster has no file of its configuration: it is in its program", Hint: "restart"}
+		err = &control.Error{Code: control.ErrUsage.Code, Message: "this cluster has no file of its configuration: it is in its program (App.ConfigFile names one for the application)", Hint: "restart"}
 	}
 	if err != nil {
 		return nil, err
 	}
-	prop := &proposal{*now, make(map[string]*generation)}
+	prop := &proposal{Configuration: *now, next: make(map[string]*generation)}
 	for i := range prop.Spec.Pools {
 		spec := prop.Spec.Pools[i].WithDefaults()
 		g, err := p.cfg.generation(spec)
@@ -62,6 +69,9 @@ func (c caller) configChanges(ctx context.Context) ([]control.PoolChanges, error
 	}
 	return ask(ctx, c.p, func(l *loop) ([]control.PoolChanges, error) {
 		defer prop.close()
+		if prop.app != nil {
+			return l.appChanges(prop.app), nil
+		}
 		return l.diff(prop), l.clash(prop.Spec)
 	})
 }

@@ -110,6 +110,9 @@ func (l *loop) carryOut(r control.Request, c caller, now *Configuration, prop *p
 	switch r := r.(type) {
 	case control.ConfigRequest:
 		defer prop.close()
+		if prop.app != nil {
+			return l.reconfigureApp(prop.app, c.user)
+		}
 		return l.reconfigure(prop, c.user)
 	case control.ScaleRequest:
 		return l.scale(r, c.user)

@@ -175,6 +175,7 @@ func (l *loop) joined(k known, c *conversation, peer int, h ipc.Hello) error {
 	r.conv, r.peer, r.upstreams = c, peer, nil
 	r.heard, r.silent, r.prepared = time.Now(), false, h.Prepared
 	r.leaving, r.closed = r.leaving || h.Leaving || h.Draining, r.closed || h.Closed
+	l.tellConfig(k.slot, r, h)
 	if h.Ready {
 		l.becameReady(k.slot, k.inc)
 	}

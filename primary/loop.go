@@ -29,7 +29,9 @@ type loop struct {
 	log   *eventLog[control.LogLine]
 	news  *eventLog[control.Event]
 	calls *calls
-	file  *reader
+	file  *reader[Configuration]
+	call  func(context.Context, control.CallRequest, func(control.CallReply) error) error
+	app   []byte // the configuration of the application that holds; nil: there is none
 	con   *console
 	// Signals stay here until they are handled, so that an exec sees them.
 	signals chan os.Signal

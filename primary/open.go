@@ -18,7 +18,7 @@ import (
 
 // assemble makes the loop and opens the pools' listeners.
 func (p *Primary) assemble(r *record, im *image) (*loop, error) {
-	l := &loop{cfg: p.cfg, post: p.post, log: p.log, news: p.news, calls: &p.calls, file: p.file, con: p.console, since: time.Now(), began: monotonic(), bootID: bootID(), im: im}
+	l := &loop{cfg: p.cfg, post: p.post, log: p.log, news: p.news, calls: &p.calls, file: p.file, call: caller{p: p}.call, con: p.console, since: time.Now(), began: monotonic(), bootID: bootID(), im: im}
 	if r != nil {
 		r.rebase(l.since, l.began, l.bootID)
 	}
@@ -35,6 +35,9 @@ func (p *Primary) assemble(r *record, im *image) (*loop, error) {
 		return l, err
 	}
 	l.before = l.counter.last
+	if l.app, err = p.appConfig(r, l.bootID); err != nil {
+		return l, err
+	}
 	for _, spec := range p.cfg.Spec.Pools {
 		if err := p.openPool(l, spec.WithDefaults(), r); err != nil {
 			return l, err

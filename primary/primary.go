@@ -53,6 +53,9 @@ type Config struct {
 	// Reread, if not nil, reads Spec and Settings anew: a reload asks for what its
 	// pools execute, and where. It is called beside the loop, and may hang.
 	Reread func() (Configuration, error)
+	// ReadApp, if not nil, reads the configuration of the application, as JSON: once
+	// at the start, and again for each reload of it. It may hang.
+	ReadApp func() ([]byte, error)
 	// Clock, if not nil, reads a schedule and returns what its next time after
 	// another one is; zero: it has none. Without it no pool has a schedule.
 	Clock func(schedule string) (next func(after time.Time) time.Time, err error)
@@ -91,7 +94,8 @@ type Primary struct {
 	talks   sync.WaitGroup // conversations
 	workers *admission     // of worker.sock
 	given   *given         // sockets of its own manager; nil: none
-	file    *reader
+	file    *reader[Configuration]
+	app     *reader[[]byte] // of the application
 
 	prepared        chan time.Time // size 1: when that was last done; held by the goroutine that prepares
 	preparing       sync.Mutex     // a leaf; protects nextPreparation
@@ -175,7 +179,8 @@ func newPrimary(cfg Config, lock *os.File, r *record) (*Primary, error) {
 		events:   make(chan event, 64),
 		ended:    make(chan struct{}),
 		prepared: make(chan time.Time, 1),
-		file:     newReader(cfg.Reread),
+		file:     newReader(cfg.Reread, "norestart check"),
+		app:      newReader(cfg.ReadApp, "config diff"),
 		workers:  newAdmission(poolUsers(cfg.Spec.Pools)),
 		log:      newEventLog(epoch, keptLines, keptBytes, func(x control.LogLine) int { return len(x.Text) + 64 }),
 		news:     newEventLog(epoch, keptEvents, keptBytes, func(x control.Event) int { return len(x.Text) + 128 }),

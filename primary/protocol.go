@@ -110,6 +110,9 @@ func (l *loop) boot(s *slot, r *process) ipc.Boot {
 		Orphan: spec.Orphan, OrphanAfter: spec.OrphanAfter, Settings: s.pool.generation(r.gen).told(s.pool),
 		Introduces: true,
 	}
+	if !spec.BuiltIn {
+		b.Config = l.app
+	}
 	if spec.MaxOutgoing == 0 {
 		b.Leave = &ipc.Drain{Linger: true, LameDuck: spec.LameDuck, Deadline: spec.LameDuck + spec.DrainTimeout}
 	}

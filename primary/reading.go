@@ -19,17 +19,18 @@ type Configuration struct {
 
 // reader reads the configuration beside the loop: a file system may not answer.
 // While one reading hangs, nobody begins another.
-type reader struct {
-	read  func() (Configuration, error) // nil: there is no file
-	turn  chan struct{}                 // size 1: held while somebody reads
-	began atomic.Pointer[time.Time]     // nil: nobody reads
+type reader[T any] struct {
+	read  func() (T, error)         // nil: there is no file
+	hint  string                    // what to try when the file cannot be used
+	turn  chan struct{}             // size 1: held while somebody reads
+	began atomic.Pointer[time.Time] // nil: nobody reads
 }
 
 // readTimeout is how long the file may take, and those that it names.
 const readTimeout = 5 * time.Second
 
-func newReader(read func() (Configuration, error)) *reader {
-	return &reader{read: read, turn: make(chan struct{}, 1)}
+func newReader[T any](read func() (T, error), hint string) *reader[T] {
+	return &reader[T]{read: read, hint: hint, turn: make(chan struct{}, 1)}
 }
 
 var errHung = &control.Error{
@@ -37,7 +38,7 @@ var errHung = &control.Error{
 }
 
 // now is the configuration as it stands in the file; nil: there is none.
-func (r *reader) now(ctx context.Context) (*Configuration, error) {
+func (r *reader[T]) now(ctx context.Context) (*T, error) {
 	if r.read == nil {
 		return nil, nil
 	}
@@ -54,7 +55,7 @@ func (r *reader) now(ctx context.Context) (*Configuration, error) {
 	now := time.Now()
 	r.began.Store(&now)
 	type result struct {
-		c   Configuration
+		c   T
 		err error
 	}
 	done := make(chan result, 1)
@@ -67,7 +68,7 @@ func (r *reader) now(ctx context.Context) (*Configuration, error) {
 	select {
 	case x := <-done:
 		if x.err != nil {
-			return nil, unread(x.err)
+			return nil, unread(x.err, r.hint)
 		}
 		return &x.c, nil
 	case <-ctx.Done():
@@ -76,8 +77,8 @@ func (r *reader) now(ctx context.Context) (*Configuration, error) {
 }
 
 // unread is why the file cannot be used, as an operator is told.
-func unread(err error) error {
-	return &control.Error{Code: control.ErrUsage.Code, Message: strings.ReplaceAll(err.Error(), "\n", "; ") + "; nothing was changed", Hint: "norestart check"}
+func unread(err error, hint string) error {
+	return &control.Error{Code: control.ErrUsage.Code, Message: strings.ReplaceAll(err.Error(), "\n", "; ") + "; nothing was changed", Hint: hint}
 }
 
 // pool is what the configuration says of a pool; nil: nothing.

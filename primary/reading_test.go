@@ -21,7 +21,7 @@ func TestReadingHangs(t *testing.T) {
 		r := newReader(func() (Configuration, error) {
 			<-answer
 			return Configuration{Spec: control.Spec{Name: "shop"}}, nil
-		})
+		}, "")
 		for _, takes := range []time.Duration{readTimeout, 0, 0} {
 			began := time.Now()
 			if _, err := r.now(t.Context()); !errors.Is(err, control.ErrTimeout) || time.Since(began) != takes {

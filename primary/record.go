@@ -40,6 +40,8 @@ type record struct {
 	Jobs    []jobRecord    `cbor:"jobs"` // running ones that go on
 	Errands []errandRecord `cbor:"errands,omitempty"`
 	Ended   []jobRecord    `cbor:"ended,omitempty"`
+	// App is the configuration of the application that holds.
+	App []byte `cbor:"app,omitempty"`
 }
 
 type poolRecord struct {
@@ -207,7 +209,7 @@ func decodeRecord(data []byte) (*record, error) {
 func (l *loop) record() record {
 	r := record{Version: recordVersion, BootID: l.bootID, PID: l.cfg.PID, Since: l.since, Mono: l.began, LastJob: l.lastJob, Key: l.spawn.key}
 	r.Program, r.Path, r.Dir = l.cfg.Program, l.cfg.Binary, l.cfg.Dir
-	r.Errands = l.errandRecords()
+	r.Errands, r.App = l.errandRecords(), l.lastingApp()
 	for _, p := range l.pools {
 		r.Pools = append(r.Pools, p.record())
 	}

@@ -63,6 +63,11 @@ func (l *loop) resume(r *record) {
 			l.finish(j, control.JobFailed, "the primary was replaced while updates or checks ran; no worker was touched")
 			continue
 		}
+		if jr.Job.Kind == kindConfig && jr.Config == nil && l.cfg.ReadApp != nil {
+			l.jobs = append(l.jobs, j)
+			l.finish(j, control.JobFailed, "the primary was replaced before all workers had the new configuration: what was before holds")
+			continue
+		}
 		if err := l.resumeWork(j, jr); err != nil {
 			l.tell(control.Event{Kind: control.EventJobLost, Job: jr.Job.ID, Text: fmt.Sprintf("job %s: cannot go on: %v", jr.Job.ID, err)})
 			continue

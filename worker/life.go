@@ -76,6 +76,7 @@ func nameProcess(name string) {
 func newWorker(b ipc.Boot) (*Worker, error) {
 	w := &Worker{boot: b, calls: make(chan *shellworker.Call), upstreams: make(chan ipc.Upstreams), closed: make(chan struct{})}
 	w.modules.comes = make(chan *ipc.Conn, 1)
+	w.config.now, w.config.want = b.Config, b.Config
 	w.serving, w.stopServing = context.WithCancel(context.Background())
 	w.working, w.cut = context.WithCancel(context.Background())
 	w.living, w.end = context.WithCancel(context.Background())

@@ -134,6 +134,7 @@ func (w *Worker) rejoin() error {
 func (w *Worker) report() ipc.Hello {
 	h := w.hello()
 	h.Purpose, h.Kept, h.Prepared = ipc.PurposeControl, w.sockets.count(), w.modules.waiting.Load()
+	h.Config = w.config.digest()
 	h.Ready, h.Leaving, h.Draining, h.Closed = w.isReady.Load(), w.isLeaving.Load(), w.serving.Err() != nil, w.isClosed.Load()
 	return h
 }
@@ -206,6 +207,11 @@ func (w *Worker) obey(m *ipc.Message) {
 		var i ipc.Invite
 		if m.Decode(&i) == nil {
 			w.wg.Go(func() { w.answer(i) })
+		}
+	case ipc.TypeConfig:
+		var c ipc.Config
+		if m.Decode(&c) == nil {
+			w.toldConfig(c.Data)
 		}
 	case ipc.TypeAccept:
 		var a ipc.Accept

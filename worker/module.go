@@ -40,6 +40,16 @@ type Module struct {
 	BeforeReload func(ctx context.Context) (State, error)
 	// Resume takes work again after BeforeReload: the reload has failed.
 	Resume func(ctx context.Context) error
+	// CheckConfig says whether the module could go on with a configuration, and
+	// changes nothing. It is called before Init and AfterReload, too, with the one
+	// that they find in [Worker.Config].
+	CheckConfig func(ctx context.Context, now Config) error
+	// ApplyConfig goes on with another configuration, while requests are answered.
+	// All workers have agreed by CheckConfig before. If it fails here, or in another
+	// worker, it is called once more with the two exchanged, and brings the module
+	// back, whatever part of the first call was done; if that fails, too, the worker
+	// is replaced.
+	ApplyConfig func(ctx context.Context, old, now Config) error
 	// Finalize ends the module for good: the worker stops, its slot is emptied, or
 	// the module is unregistered. It is not called when its state has gone to a
 	// successor, or back to the predecessor: that has all that it would clear away.

@@ -14,6 +14,9 @@ func (w *Worker) builtIn(name string) Handler {
 	if name == control.HandlerModules {
 		return func(context.Context, []string) ([]byte, error) { return json.Marshal(w.modules.infos()) }
 	}
+	if h := w.configHandlers(name); h != nil {
+		return h
+	}
 	return w.moduleHandlers(name)
 }
 

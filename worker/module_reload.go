@@ -26,7 +26,7 @@ const (
 // and a moment more, or if a hook fails, everything goes on as it was.
 func (w *Worker) prepareModules(ctx context.Context, token string, names []string) error {
 	if !w.modules.busy.TryLock() {
-		return &control.Error{Code: control.ErrBusy.Code, Message: "modules of " + w.ID() + " are being loaded, reloaded, or handed over", Hint: "module list"}
+		return w.busyModules()
 	}
 	r, err := w.chooseModules(token, names)
 	if err == nil {
@@ -51,6 +51,10 @@ func (w *Worker) prepareModules(ctx context.Context, token string, names []strin
 	leaving := context.AfterFunc(w.serving, func() { w.abandonModules(token, context.Cause(w.serving)) })
 	r.decided = func() { late.Stop(); leaving() }
 	return nil
+}
+
+func (w *Worker) busyModules() error {
+	return &control.Error{Code: control.ErrBusy.Code, Message: "modules of " + w.ID() + " are being loaded, reloaded, or handed over", Hint: "module list"}
 }
 
 func (w *Worker) chooseModules(token string, names []string) (*modulesReload, error) {

@@ -67,8 +67,11 @@ func (w *Worker) Register(name string, m Module) error {
 	}
 	one := &module{Module: m, name: name, worker: w.ID(), info: control.ModuleInfo{Name: name, Version: m.Version}}
 	if w.modules.loaded {
-		var err error
-		if one.scope, err = one.begin(w.working, nil); err == nil {
+		err := checkAll(w.working, []*module{one}, w.Config())
+		if err == nil {
+			one.scope, err = one.begin(w.working, nil)
+		}
+		if err == nil {
 			err = w.modules.swap(w, append(w.modules.list(), one))
 		}
 		if err != nil {
@@ -169,6 +172,9 @@ func (all *modules) serve(w *Worker) {
 
 // beginAll begins each with the state that came for it.
 func (w *Worker) beginAll(all []*module, in *inheritance) error {
+	if err := checkAll(w.serving, all, w.Config()); err != nil {
+		return err
+	}
 	for _, m := range all {
 		began, state := time.Now(), in.state(m.name)
 		var err error

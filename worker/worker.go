@@ -31,6 +31,7 @@ type Worker struct {
 	connections *handover.Connections
 	handlers    handlers
 	modules     modules
+	config      configuration
 	calls       chan *shellworker.Call
 	upstreams   chan ipc.Upstreams // for the relay
 

@@ -20,6 +20,7 @@ import (
 // App is norestart.App as data.
 type App struct {
 	Name, Version, Dir string
+	ConfigFile         string
 	Pools              []Pool
 	Shell              *shell.Config // nil: no admin port
 	Agent              Agent

@@ -58,6 +58,12 @@ func (app App) lead() error {
 	if cfg.Image, cfg.Back, err = succession(); err != nil {
 		return err
 	}
+	if path := app.ConfigFile; path != "" {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(cwd, path)
+		}
+		cfg.ReadApp = func() ([]byte, error) { return readConfig(path) }
+	}
 	if app.Reread != nil {
 		if err := app.tell(&cfg, d.Run); err != nil {
 			return err

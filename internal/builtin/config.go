@@ -16,7 +16,7 @@ func configCommands() []commands.Command {
 		{
 			Name: "config diff", Role: commands.Viewer, Group: groupLook, Flags: noFlags, Run: run(0, 0, configDiff),
 			Summary: "what norestart.toml says now beside what runs",
-			Help: "Reads the file anew and tells, pool by pool and key by key, what is different and what\n" +
+			Help: "Reads the file anew (norestart.toml, or that of an application of the library) and tells, pool by pool and key by key, what is different and what\n" +
 				"follows if it is taken in as a whole. The values of variables are not shown.",
 		},
 		{
@@ -26,7 +26,9 @@ func configCommands() []commands.Command {
 				"ones get a new generation as in a reload, settings that need none count at once, and\n" +
 				"then pools end that are not there any more. If a part fails, everything goes back to\n" +
 				"what was. Targets set by `scale` are as configured again. The name of the cluster and\n" +
-				"some keys need more, and are named.",
+				"some keys need more, and are named.\n" +
+				"The file of an application of the library is checked by all its workers, and then\n" +
+				"applied by all of them or none, without replacing one.",
 		},
 	}
 }

@@ -1,6 +1,8 @@
 package ipc
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"time"
@@ -40,6 +42,7 @@ const (
 	TypeMove     = "move"    // Move, with descriptors: from a predecessor to its successor
 	TypeMoved    = "moved"   // Moved: the answer
 	TypeInvite   = "invite"  // Invite: fetch a question
+	TypeConfig   = "config"  // Config: of the application, to be applied
 	TypeSockets  = "sockets" // Sockets, with descriptors: the pool's, to keep or to give back
 	TypeHeard    = "heard"   // Heard: what another program said while there was no primary
 	TypeAccept   = "accept"  // Accept: accept the connections that wait in the sockets of other slots
@@ -103,6 +106,8 @@ type Hello struct {
 	Closed   bool `cbor:"closed,omitempty"`   // accepts no more connections
 	Prepared bool `cbor:"prepared,omitempty"` // waits for the state of its predecessor
 	Kept     int  `cbor:"kept,omitempty"`     // sockets of the pool that it could give back
+	// Config is the digest of the configuration of the application that it has.
+	Config string `cbor:"config,omitempty"`
 }
 
 // Welcome answers a hello.
@@ -258,6 +263,7 @@ type Boot struct {
 	Listeners   []Inherited   `cbor:"listeners"`
 	Sockets     []Socket      `cbor:"sockets,omitempty"`  // all of the pool, to be given back to the next primary
 	Settings    []byte        `cbor:"settings,omitempty"` // of its pool, where they are not in the program
+	Config      []byte        `cbor:"config,omitempty"`   // of the application, as JSON
 	// Introduces says that this primary answers [TypePrepared].
 	Introduces bool `cbor:"introduces,omitempty"`
 }
@@ -293,6 +299,20 @@ const NotifySocket = " notify"
 type Heard struct {
 	From []int  `cbor:"from"` // its sender, the parent of that, and so on
 	Text []byte `cbor:"text"`
+}
+
+// Config is the configuration of the application that holds, as JSON.
+type Config struct {
+	Data []byte `cbor:"data"`
+}
+
+// ConfigDigest tells two configurations apart; empty if there is none.
+func ConfigDigest(data []byte) string {
+	if data == nil {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
 }
 
 // Accept asks a worker to accept the connections that wait in sockets of other

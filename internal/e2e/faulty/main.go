@@ -15,6 +15,7 @@
 //	module    have a module of the version that the file holds
 //	before    fail in the module's BeforeReload: error, panic, hang, or be slow: until the file has gone
 //	after     the same in AfterReload, and text: the state is none that it can read
+//	app.toml  is the configuration, see type settings
 //	late      panic, in a version that is bad: FAULTY_BAD is set
 //
 // The file "address" holds the address that it listens on, in the place of the
@@ -96,6 +97,9 @@ func (o options) app() norestart.App {
 		Policy: control.Policy(o.policy), Share: o.share, User: o.user, NewPrivileges: o.newPrivileges, MaxRestarts: o.maxRestarts, MaxSurge: o.maxSurge, MaxRequests: o.maxRequests,
 		LostAfter: o.lostAfter, DrainTimeout: o.drain, KillAfter: o.killAfter, KillGroup: o.killGroup, LameDuck: o.lameDuck, Canary: o.canary,
 	}}}
+	if _, err := os.Stat("app.toml"); err == nil {
+		app.ConfigFile = "app.toml"
+	}
 	if o.hash != "" {
 		app.Shell = &shell.Config{
 			Host: "127.0.0.1", Port: -1, PasswordHash: o.hash, IdleTimeout: o.idle, StallTimeout: o.stall,

@@ -19,8 +19,14 @@ func register(w *worker.Worker) error {
 		return nil
 	}
 	var n atomic.Int64
+	var current configured
 	begin := func(s *worker.Scope) error {
+		if err := current.load(w.Config()); err != nil {
+			return err
+		}
+		s.Handle("/greeting", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprintf(rw, "%s\n", current.Load().Greeting) }))
 		s.Handle("/count", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprintf(rw, "counted %d\n", n.Add(1)) }))
+		s.HandleCall("greeting", func(context.Context, []string) ([]byte, error) { return []byte(current.Load().Greeting), nil })
 		s.HandleCall("count", func(context.Context, []string) ([]byte, error) { return fmt.Append(nil, n.Load()), nil })
 		return nil
 	}
@@ -44,11 +50,52 @@ func register(w *worker.Worker) error {
 			n.Store(was)
 			return begin(s)
 		},
+		CheckConfig: func(_ context.Context, now worker.Config) error {
+			var s settings
+			if err := now.Decode(&s); err != nil {
+				return err
+			}
+			if s.Refuse == w.ID() {
+				return errors.New("the greeting is too loud")
+			}
+			return nil
+		},
+		ApplyConfig: func(_ context.Context, _, now worker.Config) error {
+			if err := current.load(now); err != nil {
+				return err
+			}
+			fmt.Println("faulty: greets with", current.Load().Greeting)
+			switch w.ID() {
+			case current.Load().Fail:
+				return errors.New("no voice")
+			case current.Load().Panic:
+				panic("no ears")
+			case current.Load().Slow:
+				return fail("apply", w.Slot())
+			}
+			return nil
+		},
 		Finalize: func(context.Context) error {
 			fmt.Printf("faulty: finalized at %d\n", n.Load())
 			return nil
 		},
 	})
+}
+
+// settings are the configuration. Refuse, Fail, Panic and Slow are the worker that
+// does so: Refuse in CheckConfig, the others in ApplyConfig, when Greeting is set.
+// Slow does what the file "apply" asks.
+type settings struct{ Greeting, Refuse, Fail, Panic, Slow string }
+
+type configured struct{ atomic.Pointer[settings] }
+
+func (c *configured) load(from worker.Config) error {
+	s := settings{Greeting: "hello"}
+	if err := from.Decode(&s); err != nil {
+		return err
+	}
+	c.Store(&s)
+	return nil
 }
 
 // fail does what a file asks a hook to do.

@@ -73,6 +73,7 @@ func serve(ctx context.Context, w *worker.Worker) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, greeting) })
 	mux.Handle("GET /count", w.Router())
+	mux.Handle("GET /greeting", w.Router())
 	err = w.ServeHTTP(ctx, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, ln)
 	if _, ok := asked("deaf", w.Slot()); ok {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM) // into the void
