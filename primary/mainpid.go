@@ -40,7 +40,11 @@ type kinship interface {
 
 // goesOn tells of a process that has ended whether another one goes on in its place:
 // it may have said so just before. The loop reads that before the end is handled.
+// What ends before the loop has begun is no worker's: it may be waiting for that end.
 func (p *Primary) goesOn(id proc.ID) bool {
+	if !p.begun.Load() {
+		return false
+	}
 	reply := make(chan bool, 1)
 	if !p.post(func(l *loop) { reply <- l.goesOn(id) }) {
 		return false

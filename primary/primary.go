@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -85,6 +86,7 @@ type Starter interface {
 type Primary struct {
 	cfg     Config
 	events  chan event
+	begun   atomic.Bool   // the loop takes events
 	ended   chan struct{} // closed when the loop has ended
 	log     *eventLog[control.LogLine]
 	news    *eventLog[control.Event]
@@ -247,6 +249,7 @@ func (p *Primary) serve(ctx context.Context, l *loop, workers, ctl *net.UnixList
 	l.rearm()
 	l.alarm()
 	l.answerAll()
+	p.begun.Store(true)
 	l.run(ctx, p.events, signals)
 	close(p.ended)
 	l.spawn.wg.Wait() // every process has been reaped: only readers of output are left

@@ -2,13 +2,10 @@ package e2e
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"testing"
 
 	"github.com/norestart/norestart/internal/harness"
@@ -37,25 +34,11 @@ func main(m *testing.M, packages []string) int {
 		return 1
 	}
 	// testscript leaves its directory behind when -run chose some scripts only.
-	err = errors.Join(atOnce(scripts), os.Setenv("GOTMPDIR", bin))
-	if err != nil {
+	if err := os.Setenv("GOTMPDIR", bin); err != nil {
 		fmt.Fprintln(os.Stderr, "error: e2e:", err)
 		return 1
 	}
 	return m.Run()
-}
-
-// scripts is how many scripts run at once: most of their time they wait.
-const scripts = 6
-
-func atOnce(n int) error {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if given {
-		return nil
-	}
-	return flag.Set("test.parallel", strconv.Itoa(n))
 }
 
 func build(bin string, packages []string) error {
