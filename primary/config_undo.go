@@ -126,6 +126,9 @@ func (l *loop) configuration() Configuration {
 func (l *loop) addPool(spec control.PoolSpec, told []byte, g *generation) (*pool, error) {
 	n := workersOf(spec)
 	p := newPool(spec, told, n)
+	if len(l.pools) > 0 {
+		p.given = l.pools[0].given // it is that of all
+	}
 	if p.protocol == nil {
 		g.close()
 		return nil, fmt.Errorf("pool %s: unknown protocol %q", spec.Name, spec.Protocol)

@@ -44,12 +44,14 @@ func settingsOf(s control.PoolSpec, told []byte) *settings {
 	}
 }
 
-// withContent is a pool's spec with all of now that belongs to a generation.
+// withContent is a pool's spec with all of now that belongs to a generation, and how
+// its workers are asked whether they work.
 func withContent(spec, now control.PoolSpec) control.PoolSpec {
 	spec.Program, spec.Listen = now.Program, now.Listen
 	spec.Limits, spec.RunAs, spec.NewPrivileges = now.Limits, now.RunAs, now.NewPrivileges
 	spec.Umask, spec.Nice, spec.ListenEnv, spec.Nonblock = now.Umask, now.Nice, now.ListenEnv, now.Nonblock
 	spec.Protocol, spec.ReadyLine, spec.ReadyAfter, spec.ReadyProbe = now.Protocol, now.ReadyLine, now.ReadyAfter, now.ReadyProbe
+	spec.Live = now.Live
 	return spec
 }
 

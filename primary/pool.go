@@ -33,6 +33,7 @@ type pool struct {
 	gen         int // what a new slot runs
 	job         *job
 	recycled    recycled    // the last replacement for a limit
+	bloated     bloated     // the last one of a process that had too much memory from its start
 	cured       cured       // the last for their health
 	curing      []*slot     // that are to be replaced now for their health
 	runs        appointment // of its schedule

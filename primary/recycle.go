@@ -22,6 +22,10 @@ func (l *loop) recycle(now time.Time) {
 					continue
 				}
 			}
+			if limit == "max_memory" && s.isBloated() {
+				l.tellBloated(s, why)
+				continue
+			}
 			if limit != "" {
 				l.replaceWorn(s, limit, why, now)
 				break
@@ -56,12 +60,36 @@ type recycled struct {
 	why   string
 }
 
+// bloated is the replacement of a process that had more memory than it may from its
+// start. If a later one of that generation is like it, more replacements change
+// nothing.
+type bloated struct {
+	gen  int
+	at   time.Time
+	told bool
+}
+
+func (s *slot) isBloated() bool {
+	r, b := s.processes[s.cur.inc], s.pool.bloated
+	return !r.light && r.gen == b.gen && r.since.After(b.at)
+}
+
+func (l *loop) tellBloated(s *slot, why string) {
+	if !s.pool.bloated.told {
+		s.pool.bloated.told = true
+		l.report(s, s.cur.inc, control.EventWorkerTrouble, why+", from its start, as the one before: it is not replaced. next: raise max_memory, or reload another version")
+	}
+}
+
 // recycleAgain is from a failed attempt to the next one.
 const recycleAgain = time.Minute
 
 func (l *loop) replaceWorn(s *slot, limit, why string, now time.Time) {
 	if _, err := l.restartWorker(s.id(), limit); err != nil {
 		return // too many jobs run
+	}
+	if r := s.processes[s.cur.inc]; limit == "max_memory" && !r.light {
+		s.pool.bloated = bloated{gen: r.gen, at: now}
 	}
 	s.pool.recycled = recycled{s.cur.inc, now.Add(recycleAgain), why}
 	s.note(s.cur.inc, why)

@@ -164,6 +164,52 @@ func TestWeigh(t *testing.T) {
 	})
 }
 
+// TestBloated: one that has too much memory from its start is replaced once; if its
+// successor is like it, that is told once, until one of another generation comes.
+func TestBloated(t *testing.T) {
+	l, slots, _ := programs(t)
+	s, now := slots[0], time.Now()
+	p := s.pool
+	p.target, p.slots = 1, slots[:1]
+	p.spec.MaxMemory, p.spec.MaxMemoryFor = 64<<20, 30*time.Second
+	weigh := func(r *process) {
+		r.weighed(100<<20, p.spec.MaxMemory, now)
+		now = now.Add(time.Minute)
+		l.recycle(now)
+	}
+	weigh(s.processes[1])
+	if p.job == nil {
+		t.Fatal("the first is not replaced")
+	}
+	next := func(inc uint64, gen int) *process {
+		r := &process{inc: inc, gen: gen, since: now.Add(time.Second), handle: s.processes[1].handle}
+		p.job, s.processes[inc], s.cur.inc, s.cur.gen = nil, r, inc, gen
+		return r
+	}
+	r := next(3, 1)
+	for range 5 {
+		weigh(r)
+	}
+	told := 0
+	all, _, _ := l.news.read(1)
+	for _, e := range all {
+		if e.Kind == control.EventWorkerTrouble {
+			told++
+		}
+	}
+	if p.job != nil || told != 1 {
+		t.Errorf("its successor is replaced: %t, told %d times", p.job != nil, told)
+	}
+	if weigh(next(4, 2)); p.job == nil {
+		t.Error("one of another generation is not replaced")
+	}
+	r = next(5, 2)
+	r.weighed(1, p.spec.MaxMemory, now)
+	if weigh(r); p.job == nil {
+		t.Error("one that has grown is not replaced")
+	}
+}
+
 func (l *loop) lastEvent(t *testing.T) control.Event {
 	t.Helper()
 	all, _, _ := l.news.read(1)

@@ -78,6 +78,7 @@ type process struct {
 	timers    []*time.Timer
 	cut       time.Time // the deadline of its drain; zero: none
 	memory    int64     // when it was measured last
+	light     bool      // it was within the limit before
 	heavy     time.Time // since when that is above the limit; zero: it is not
 
 	left      map[uint64]bool          // by incarnation, the workers of the relay that need it no more

@@ -71,7 +71,7 @@ func (l *loop) weigh(now time.Time) {
 func (r *process) weighed(n, limit int64, at time.Time) {
 	switch r.memory = n; {
 	case n <= limit:
-		r.heavy = time.Time{}
+		r.heavy, r.light = time.Time{}, true
 	case r.heavy.IsZero():
 		r.heavy = at
 	}

@@ -122,7 +122,7 @@ func (s *script) show(tb *story, c *program) {
 }
 
 // condition knows what a script may need of the machine: [mount], [root],
-// [cgroup], [python:MODULE].
+// [cgroup], [pidns] (a PID namespace of its own), [python:MODULE].
 func condition(name string) (bool, error) {
 	if module, ok := strings.CutPrefix(name, "python:"); ok {
 		return exec.Command("/usr/bin/python3", "-c", "import "+module).Run() == nil, nil
@@ -132,6 +132,8 @@ func condition(name string) (bool, error) {
 		return os.Geteuid() == 0, nil
 	case "mount":
 		return mayMount(), nil
+	case "pidns":
+		return exec.Command("unshare", "--pid", "--fork", "--mount-proc", "true").Run() == nil, nil
 	case "cgroup":
 		dir, err := makeCgroup()
 		return err == nil && os.Remove(dir) == nil, nil
