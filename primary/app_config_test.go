@@ -3,6 +3,7 @@ package primary
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,7 +60,12 @@ func TestConfigReachesThoseThatStart(t *testing.T) {
 	if err != nil || j.State != control.JobOK {
 		t.Fatalf("%+v: %v", j, err)
 	}
-	if got := <-told; got != `{"n":2}` || len(told) > 0 {
-		t.Errorf("it was told %s, and %d more", got, len(told))
+	select {
+	case got := <-told:
+		if got != `{"n":2}` || len(told) > 0 {
+			t.Errorf("it was told %s, and %d more", got, len(told))
+		}
+	case <-time.After(soon):
+		t.Error("it was told nothing")
 	}
 }

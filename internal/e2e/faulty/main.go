@@ -13,6 +13,7 @@
 //	daemon    run the shell script that the file holds in a session of its own
 //	lives     add a line to this file: worker, generation, incarnation
 //	module    have a module of the version that the file holds
+//	patience  how long a hook of the module may take
 //	before    fail in the module's BeforeReload: error, panic, hang, or be slow: until the file has gone
 //	after     the same in AfterReload, and text: the state is none that it can read
 //	app.toml  is the configuration, see type settings

@@ -31,7 +31,7 @@ func register(w *worker.Worker) error {
 		return nil
 	}
 	return w.Register("counter", worker.Module{
-		Version: version, Timeout: 2 * time.Second,
+		Version: version, Timeout: patience(w.Slot()),
 		Init: func(_ context.Context, s *worker.Scope) error { return begin(s) },
 		BeforeReload: func(context.Context) (worker.State, error) {
 			if err := fail("before", w.Slot()); err != nil {
@@ -80,6 +80,15 @@ func register(w *worker.Worker) error {
 			return nil
 		},
 	})
+}
+
+// patience is how long a hook may take.
+func patience(slot int) time.Duration {
+	text, _ := asked("patience", slot)
+	if d, err := time.ParseDuration(text); err == nil {
+		return d
+	}
+	return 2 * time.Second
 }
 
 // settings are the configuration. Refuse, Fail, Panic and Slow are the worker that
