@@ -113,7 +113,7 @@ func (y *handing) give() error {
 		_ = y.conn.Send(ipc.SendTimeout, ipc.TypeRefused, ipc.FailureOf(err)) // its end tells as well
 		return err
 	}
-	return y.answer()
+	return y.answer(stop)
 }
 
 func (y *handing) collect() error {
@@ -232,7 +232,8 @@ func (y *handing) send(s ipc.State, files ...*os.File) error {
 
 // answer waits for the successor's hooks. That one has as long as ours would need,
 // and a moment more; the primary ends it before if it is not ready in time.
-func (y *handing) answer() error {
+// stop ends what a drain does to the conversation; false: it has begun.
+func (y *handing) answer(stop func() bool) error {
 	within := yoursWithin
 	for _, m := range y.w.modules.list() {
 		within += m.timeout()
@@ -254,8 +255,8 @@ func (y *handing) answer() error {
 	if err := m.Decode(&t); err != nil {
 		return err
 	}
-	if err := y.w.serving.Err(); err != nil {
-		return err // we were asked to end, with our state
+	if !stop() {
+		return y.w.serving.Err() // we were asked to end, with our state
 	}
 	if err := y.conn.Send(ipc.SendTimeout, ipc.TypeYours, nil); err != nil {
 		return err

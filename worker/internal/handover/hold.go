@@ -115,7 +115,11 @@ func (all *Connections) Hold(ctx context.Context, c *ipc.Conn) error {
 // Release gives the successor what waits here: it has the state, and serves.
 func (all *Connections) Release() {
 	all.gate.set(false, true)
-	all.heldFor.Load().release()
+	if s := all.heldFor.Load(); s != nil {
+		s.release()
+	} else {
+		all.gate.set(false, false) // the successor has ended since, and work goes on here
+	}
 }
 
 // Resume takes work again; the conversation with the successor ends.

@@ -162,7 +162,7 @@ func (s *Server) note(nc net.Conn, state http.ConnState) {
 	if direct && state == http.StateNew && s.listener != nil {
 		s.parking.remove(c)
 	}
-	if direct && state == http.StateNew && s.all.holding.Load() { // it came as the listener was paused
+	if direct && state == http.StateNew && s.all.holding.Load() && s.successor() != nil { // it came as the listener was paused
 		c.handOver()
 	}
 	s.notify()
