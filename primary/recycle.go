@@ -8,12 +8,14 @@ import (
 )
 
 // recycle replaces workers that have reached a limit of their pool, one of a pool at
-// a time.
+// a time: of several the one that has served longest, so that each has its turn.
 func (l *loop) recycle(now time.Time) {
 	for _, p := range l.pools {
 		if p.adoption != nil || p.job != nil || l.stopping {
 			continue
 		}
+		var oldest *slot
+		var oldestLimit, oldestWhy string
 		for _, s := range p.slots {
 			limit, why := s.worn(now)
 			if s.cur.some() && s.cur.inc == p.recycled.inc {
@@ -26,10 +28,12 @@ func (l *loop) recycle(now time.Time) {
 				l.tellBloated(s, why)
 				continue
 			}
-			if limit != "" {
-				l.replaceWorn(s, limit, why, now)
-				break
+			if limit != "" && (oldest == nil || s.cur.since.Before(oldest.cur.since)) {
+				oldest, oldestLimit, oldestWhy = s, limit, why
 			}
+		}
+		if oldest != nil {
+			l.replaceWorn(oldest, oldestLimit, oldestWhy, now)
 		}
 	}
 }

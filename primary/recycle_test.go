@@ -27,15 +27,14 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
-// TestRecycle: an old worker gets a successor, one at a time, unless a job has the
-// pool.
+// TestRecycle: an old worker gets a successor, one at a time and the oldest first,
+// unless a job has the pool.
 func TestRecycle(t *testing.T) {
 	l, slots, _ := programs(t)
 	p, now := slots[0].pool, time.Now()
 	p.target = 2
-	for _, s := range slots {
-		s.cur.since = now.Add(-time.Hour)
-	}
+	slots[0].cur.since = now.Add(-time.Hour)
+	slots[1].cur.since = now.Add(-time.Hour - time.Second)
 	if l.recycle(now); p.job != nil {
 		t.Fatal("without max_age")
 	}
@@ -46,14 +45,14 @@ func TestRecycle(t *testing.T) {
 	p.spec.MaxAge = time.Hour
 	l.recycle(now)
 	first := p.job
-	if first == nil || first.What != "web/0" || slots[0].processes[1].reason != "older than 1h0m0s" {
+	if first == nil || first.What != "web/1" || slots[1].processes[2].reason != "older than 1h0m0s" {
 		t.Fatalf("job %+v", first)
 	}
 	if l.recycle(now.Add(time.Hour)); p.job != first {
 		t.Error("while another job has the pool")
 	}
 	p.job = nil
-	if l.recycle(now.Add(time.Second)); p.job == nil || p.job.What != "web/1" {
+	if l.recycle(now.Add(time.Second)); p.job == nil || p.job.What != "web/0" {
 		t.Errorf("after a failure: %+v", p.job)
 	}
 }
