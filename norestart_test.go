@@ -15,7 +15,7 @@ func TestPoolSetsAll(t *testing.T) {
 		"RunAs": true, // User and Group
 		// What norestart.toml says of programs that are not the application itself.
 		"Program": true, "Protocol": true, "ReadyLine": true, "ReadyAfter": true,
-		"StopSignal": true, "Umask": true, "Nice": true, "DependsOn": true, "ListenEnv": true, "FDStoreMax": true, "Nonblock": true,
+		"StopSignal": true, "Umask": true, "Nice": true, "DependsOn": true, "ListenEnv": true, "FDStoreMax": true, "Nonblock": true, "TTY": true,
 		"SocketMode": true, "SocketUser": true, "SocketGroup": true,
 		"ReadyProbe": true, "Live": true, // asked by the agent
 		"Schedule": true, "ReloadAt": true,

@@ -88,3 +88,5 @@ func (ConfigQuery) answer() (a []PoolChanges)         { return a }
 func (LogQuery) element() (e LogLine)      { return e }
 func (EventQuery) element() (e Event)      { return e }
 func (CallRequest) element() (e CallReply) { return e }
+
+func (TerminalQuery) element() (e TerminalOutput) { return e }

@@ -27,3 +27,26 @@ type Cursor struct {
 	Epoch uint64 `json:"epoch"`
 	Seq   uint64 `json:"seq"`
 }
+
+// TerminalQuery shows the terminal of a worker ([PoolSpec.TTY]) from its last part on,
+// until its process ends. The first element comes at once, also without data.
+type TerminalQuery struct {
+	ID string
+	// Incarnation is the process (ErrConflict if it has gone); 0: the one that runs.
+	Incarnation uint64
+	// Typist is a name that the caller makes up for itself, by which it may ask
+	// [TerminalRequest] for as long as it looks; empty: it only looks. There is one at
+	// a time (ErrBusy).
+	Typist string
+	After  Cursor // only what came after it, if it is still kept
+}
+
+// TerminalOutput is a part of what a terminal has shown, with its escape sequences.
+type TerminalOutput struct {
+	Cursor             // the place behind Data, in bytes
+	Incarnation uint64 `json:"incarnation"`
+	PID         int    `json:"pid"`
+	Data        []byte `json:"data"`
+	// Skipped is how many bytes before this the reader was too slow for.
+	Skipped int `json:"skipped,omitempty"`
+}

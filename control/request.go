@@ -69,6 +69,17 @@ type SignalRequest struct {
 	Incarnation uint64 // refuse (ErrConflict) unless this one runs; 0: whichever runs
 }
 
+// TerminalRequest types at the terminal of a worker, in the name of the Typist of a
+// [TerminalQuery]. It is done at once, and makes no job. A program that does not read
+// within a second loses the rest (ErrTimeout).
+type TerminalRequest struct {
+	ID            string
+	Incarnation   uint64 // refuse (ErrConflict) unless this one runs; 0: whichever runs
+	Typist        string
+	Data          []byte // keys
+	Columns, Rows int    // of the screen; 0: as they are
+}
+
 // FollowRequest changes nothing: it tells how a job goes on that was accepted
 // before.
 type FollowRequest struct {
@@ -88,5 +99,6 @@ func (ReviveRequest) change()        {}
 func (RestartWorkerRequest) change() {}
 func (StopWorkerRequest) change()    {}
 func (SignalRequest) change()        {}
+func (TerminalRequest) change()      {}
 func (FollowRequest) change()        {}
 func (CancelRequest) change()        {}

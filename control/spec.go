@@ -141,6 +141,9 @@ type PoolSpec struct {
 	SocketMode              *int
 	SocketUser, SocketGroup string
 	Nonblock                bool // the sockets of a program are not blocking
+	// TTY gives each process of a program a terminal of its own as stdin, stdout and
+	// stderr: see [TerminalQuery].
+	TTY bool
 
 	// DependsOn are pools that must be well before this one is first started, and that
 	// are stopped after it. They form no circle.

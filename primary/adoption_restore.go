@@ -79,7 +79,7 @@ func (l *loop) adoptSlot(s *slot, r slotRecord) (n int) {
 func (l *loop) departed(s *slot, r processRecord) processState {
 	s.processes[r.Inc] = &process{inc: r.Inc, gen: r.Gen, since: r.Since, handle: departed{r.PID, r.Start}, group: r.Group, former: r.former(), closed: true, reason: r.Reason}
 	if l.im != nil && l.im.Outputs[r.Inc].FD > 0 {
-		s.processes[r.Inc].out = l.spawn.reopen(s.id(), r, l.im)
+		s.processes[r.Inc].out = l.spawn.reopen(s.id(), r, l.im, false)
 	}
 	l.adopted = append(l.adopted, adoptee{s, r.Inc})
 	return r.state()
@@ -115,7 +115,7 @@ func (l *loop) adopt(s *slot, r processRecord) (processState, bool) {
 	}
 	run.former = r.former()
 	s.processes[r.Inc] = run
-	out := l.spawn.reopen(s.id(), r, l.im)
+	out := l.spawn.reopen(s.id(), r, l.im, s.specOf(run).TTY)
 	if run.out = out; l.im != nil && l.im.Outputs[r.Inc].Found {
 		run.early = !r.Ready // the image before this one read it, and no more
 	} else if out != nil && !r.Ready {
@@ -148,7 +148,7 @@ func (l *loop) rearm() {
 	for _, a := range all {
 		s := a.slot
 		run := s.processes[a.inc]
-		if run.out != nil {
+		if run.out != nil && run.out.file != nil {
 			l.spawn.wg.Go(run.out.read)
 		}
 		if _, gone := run.handle.(departed); gone {
@@ -271,11 +271,16 @@ func (r generationRecord) writtenAnew() bool {
 }
 
 // reopen goes on reading the output of an adopted process: its end of the pipe is
-// open for reading, too.
-func (sp *spawner) reopen(id string, r processRecord, im *image) *output {
+// open for reading, too. A terminal comes back from the agent (takeTerminal).
+func (sp *spawner) reopen(id string, r processRecord, im *image, tty bool) *output {
 	var old outputImage
 	if im != nil {
 		old = im.Outputs[r.Inc]
+	}
+	if old.FD == 0 && tty {
+		out := sp.output(id, r.Inc, nil)
+		out.screen = newScreen()
+		return out
 	}
 	if old.FD == 0 {
 		fd, ok := openPipeOf(r.PID)
@@ -285,6 +290,9 @@ func (sp *spawner) reopen(id string, r processRecord, im *image) *output {
 		old.FD = fd
 	}
 	out := sp.output(id, r.Inc, os.NewFile(uintptr(old.FD), "worker output"))
+	if out.screen = old.Screen; out.screen != nil {
+		out.screen.news = make(chan struct{})
+	}
 	out.partial, out.cut, out.cause = old.Partial, old.Cut, old.Cause
 	for _, line := range old.Tail {
 		out.remember(line)

@@ -76,7 +76,7 @@ func (g *generation) as(spec control.PoolSpec) control.PoolSpec {
 	if m := g.made; m != nil {
 		spec.Share, spec.Orphan, spec.OrphanAfter, spec.Beat = m.Share, m.Orphan, m.OrphanAfter, m.Beat
 		spec.Limits, spec.RunAs, spec.NewPrivileges, spec.Umask, spec.Nice = m.Limits, m.RunAs, m.NewPrivileges, m.Umask, m.Nice
-		spec.ListenEnv, spec.Nonblock = m.ListenEnv, m.Nonblock
+		spec.ListenEnv, spec.Nonblock, spec.TTY = m.ListenEnv, m.Nonblock, m.TTY
 		if m.Protocol != "" {
 			spec.Protocol, spec.ReadyLine, spec.ReadyAfter = m.Protocol, m.ReadyLine, m.ReadyAfter
 		}

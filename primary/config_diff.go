@@ -145,7 +145,7 @@ func (p *pool) configChanges(now control.PoolSpec, next *generation) control.Poo
 // fieldFollows is what follows from another value of a field of [control.PoolSpec].
 func fieldFollows(field string, builtIn bool) control.Follows {
 	switch field {
-	case "Listen", "Limits", "NewPrivileges", "Umask", "Nice", "Orphan", "OrphanAfter", "Beat", "Protocol", "ReadyLine", "ReadyAfter", "ReadyProbe", "ListenEnv", "Nonblock":
+	case "Listen", "Limits", "NewPrivileges", "Umask", "Nice", "Orphan", "OrphanAfter", "Beat", "Protocol", "ReadyLine", "ReadyAfter", "ReadyProbe", "ListenEnv", "Nonblock", "TTY":
 		return control.FollowsReload
 	case "RunAs":
 		if builtIn { // its files are made at a start

@@ -60,6 +60,8 @@ func (c caller) Watch(ctx context.Context, q any, fn func(any) error) error {
 		})
 	case control.CallRequest:
 		return c.call(ctx, q, func(r control.CallReply) error { return fn(r) })
+	case control.TerminalQuery:
+		return c.watchTerminal(ctx, q, fn)
 	}
 	return unknown(q)
 }
@@ -73,6 +75,9 @@ func (c caller) Do(ctx context.Context, r control.Request, fn func(control.JobEv
 	}
 	if r, ok := r.(control.ProbedRequest); ok {
 		return control.Job{}, c.tellProbed(ctx, r)
+	}
+	if r, ok := r.(control.TerminalRequest); ok {
+		return control.Job{}, c.typed(ctx, r)
 	}
 	var now *Configuration
 	var prop *proposal

@@ -27,6 +27,7 @@ type settings struct {
 	Nice          int    `cbor:"nice,omitempty"`
 	ListenEnv     string `cbor:"listen_env,omitempty"`
 	Nonblock      bool   `cbor:"nonblock,omitempty"`
+	TTY           bool   `cbor:"tty,omitempty"`
 	// Protocol, with the other ways to tell that a worker is ready, is empty if an
 	// older primary made the generation.
 	Protocol   control.Protocol `cbor:"protocol,omitempty"`
@@ -40,7 +41,7 @@ type settings struct {
 func settingsOf(s control.PoolSpec, told []byte) *settings {
 	return &settings{
 		Share: s.Share, Orphan: s.Orphan, OrphanAfter: s.OrphanAfter, Beat: s.Beat, Limits: s.Limits, RunAs: s.RunAs, NewPrivileges: s.NewPrivileges,
-		Umask: s.Umask, Nice: s.Nice, Protocol: s.Protocol, ReadyLine: s.ReadyLine, ReadyAfter: s.ReadyAfter, ListenEnv: s.ListenEnv, Nonblock: s.Nonblock, Told: told,
+		Umask: s.Umask, Nice: s.Nice, Protocol: s.Protocol, ReadyLine: s.ReadyLine, ReadyAfter: s.ReadyAfter, ListenEnv: s.ListenEnv, Nonblock: s.Nonblock, TTY: s.TTY, Told: told,
 	}
 }
 
@@ -49,7 +50,7 @@ func settingsOf(s control.PoolSpec, told []byte) *settings {
 func withContent(spec, now control.PoolSpec) control.PoolSpec {
 	spec.Program, spec.Listen = now.Program, now.Listen
 	spec.Limits, spec.RunAs, spec.NewPrivileges = now.Limits, now.RunAs, now.NewPrivileges
-	spec.Umask, spec.Nice, spec.ListenEnv, spec.Nonblock = now.Umask, now.Nice, now.ListenEnv, now.Nonblock
+	spec.Umask, spec.Nice, spec.ListenEnv, spec.Nonblock, spec.TTY = now.Umask, now.Nice, now.ListenEnv, now.Nonblock, now.TTY
 	spec.Protocol, spec.ReadyLine, spec.ReadyAfter, spec.ReadyProbe = now.Protocol, now.ReadyLine, now.ReadyAfter, now.ReadyProbe
 	spec.Live = now.Live
 	return spec

@@ -63,6 +63,7 @@ type outputImage struct {
 	Tail    []string `cbor:"tail,omitempty"`
 	Cause   cause    `cbor:"cause,omitzero"`
 	Found   bool     `cbor:"found,omitempty"` // the line by which it says that it is ready
+	Screen  *screen  `cbor:"screen,omitempty"`
 }
 
 func (l *loop) image(outputs map[uint64]*output) (image, error) {

@@ -67,6 +67,9 @@ func (p *pool) shareKept(l *loop, keeper *process) {
 		for _, s := range q.slots {
 			keeper.keepStored(s, s.stored)
 		}
+		for _, r := range processes(q.slots) {
+			keeper.keepTerminal(q, r)
+		}
 	}
 }
 
@@ -76,6 +79,9 @@ func (p *pool) mayKeep() int {
 	n := p.spec.MaxWorkers * len(p.spec.Listen)
 	if p.spec.Share == control.ShareSeize {
 		n += 2 * p.spec.MaxWorkers // descriptors of seized processes
+	}
+	if p.keeper != nil {
+		n += 2 * p.spec.MaxWorkers // terminals
 	}
 	for _, q := range p.keeps {
 		n += 2 * q.mayKeep()
@@ -159,14 +165,18 @@ func (p *pool) isKept(name string) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(p.open, func(o *listener) bool { return p.keptName(o) == name })
+	return p.isTerminalKept(name) || slices.ContainsFunc(p.open, func(o *listener) bool { return p.keptName(o) == name })
 }
 
 // takeKept makes a listener of the sockets for an address of a generation; false:
 // there is none.
 func (l *loop) takeKept(p *pool, sockets []ipc.Socket) bool {
-	if l.takeSupervision(p, sockets[0].Name, sockets[0].FD) || p.takeStored(sockets[0].Name, sockets[0].FD) {
+	name, fd := sockets[0].Name, sockets[0].FD
+	if l.takeSupervision(p, name, fd) || p.takeStored(name, fd) {
 		return true
+	}
+	if strings.HasPrefix(name, p.spec.Name+keptTerminal) {
+		return l.takeTerminal(p, name, fd)
 	}
 	if p.adoption == nil {
 		return false

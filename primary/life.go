@@ -18,6 +18,7 @@ import (
 func (l *loop) started(s *slot, inc uint64, p proc.Process, out *output) {
 	r := s.processes[inc]
 	r.handle, r.out = p, out
+	l.keepTerminal(s, r)
 	l.report(s, inc, control.EventWorkerStarted, fmt.Sprintf("started: pid %d, generation %d", p.PID(), r.gen))
 	if r.pending != 0 {
 		_ = p.Signal(r.pending)
@@ -71,6 +72,7 @@ func (l *loop) exited(s *slot, inc uint64, e proc.Exit, why func() string, lines
 	if r.conv != nil {
 		r.conv.close()
 	}
+	s.pool.dropTerminal(r)
 	exit := control.Exit{
 		Time: e.At, PID: r.pid(), Generation: r.gen, Incarnation: inc,
 		Code: e.Code, Uptime: e.At.Sub(r.since), Reason: r.reason, Lines: slices.Clone(lines),

@@ -25,14 +25,16 @@ const (
 
 // output is what one process writes: stdout and stderr on one pipe. The worker's
 // end is open for reading and writing (pipe(7)), so that it survives the primary:
-// without a reader the pipe fills instead of killing the writer.
+// without a reader the pipe fills instead of killing the writer. A process with a
+// terminal (terminal.go) writes there instead.
 type output struct {
 	worker string
 	inc    uint64
 	keep   *eventLog[control.LogLine]
 	show   func(worker, text string)
 
-	file    *os.File // our end, non-blocking
+	screen  *screen  // of a process with a terminal
+	file    *os.File // our end, non-blocking; nil: that of an adopted terminal, which has not come back
 	partial []byte
 	cut     bool // the rest of a line that is too long is being dropped
 	tail    []string
@@ -87,12 +89,15 @@ func (o *output) finish() (why func() string, lines []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.finished = true
-	o.halt()
-	o.drain(o.take)
+	if o.file != nil {
+		o.halt()
+		o.drain(o.take)
+		_ = o.file.Close()
+	}
 	if len(o.partial) > 0 {
 		o.line()
 	}
-	_ = o.file.Close()
+	o.screen.close()
 	return func() string { return o.cause.text(o.tail) }, o.tail
 }
 
@@ -102,11 +107,11 @@ func (o *output) halt() {
 }
 
 // pause ends the reader; unread output stays in the pipe for the next image of
-// the primary. false: the process has ended.
+// the primary. false: the process has ended, or its terminal is somewhere else.
 func (o *output) pause() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.finished {
+	if o.finished || o.file == nil {
 		return false
 	}
 	o.halt()
@@ -127,7 +132,7 @@ func (o *output) carryOn(wg *sync.WaitGroup) {
 // image is what the next image of the primary needs to read on.
 func (o *output) image() (outputImage, error) {
 	fd, err := inherit.RawFD(o.file)
-	return outputImage{FD: fd, Partial: o.partial, Cut: o.cut, Tail: o.tail, Cause: o.cause, Found: o.found}, err
+	return outputImage{FD: fd, Partial: o.partial, Cut: o.cut, Tail: o.tail, Cause: o.cause, Found: o.found, Screen: o.screen.image()}, err
 }
 
 // drain reads what is in the pipe without waiting, and no more: another process
@@ -157,6 +162,7 @@ func (o *output) drain(take func([]byte)) {
 
 // take splits data into lines.
 func (o *output) take(data []byte) {
+	o.screen.add(data)
 	for len(data) > 0 {
 		i := bytes.IndexByte(data, '\n')
 		whole := i >= 0

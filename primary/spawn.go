@@ -244,27 +244,18 @@ func secret(key []byte, worker string, gen int, inc uint64) []byte {
 }
 
 func (sp *spawner) spawn(g *generation, equip func() (equipment, error), spec control.PoolSpec, id string, inc uint64, group proc.Cgroup) (proc.Process, *output, error) {
-	ours, child, err := openOutput()
+	ours, std, err := openStandard(spec)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the output: %w", err)
+		return nil, nil, err
 	}
-	defer unix.Close(child)
-	if as := spec.RunAs; as != nil { // it needs the right to open /dev/stdout
-		if err := unix.Fchown(child, int(as.UID), int(as.GID)); err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("give the output away: %w", err), ours.Close())
-		}
-	}
+	defer unix.Close(std[0])
+	defer unix.Close(std[1])
 	e, err := equip()
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
 	defer e.close()
-	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open %s: %w", os.DevNull, err), ours.Close())
-	}
-	defer unix.Close(null)
-	e.files = append([]int{null, child, child}, e.files...)
+	e.files = append([]int{std[0], std[1], std[1]}, e.files...)
 	p, err := sp.execute(g, e, spec, group)
 	if err != nil && group != "" { // the group may be the reason
 		p, err = sp.execute(g, e, spec, "")
@@ -274,8 +265,40 @@ func (sp *spawner) spawn(g *generation, equip func() (equipment, error), spec co
 	}
 	out := sp.output(id, inc, ours)
 	out.awaits = e.awaits
+	if spec.TTY {
+		out.screen = newScreen()
+	}
 	sp.wg.Go(out.read)
 	return p, out, nil
+}
+
+// openStandard opens the output of a new process, and what it reads and writes:
+// nothing and the pipe, or its terminal for both.
+func openStandard(spec control.PoolSpec) (ours *os.File, std [2]int, err error) {
+	open := openOutput
+	if spec.TTY {
+		open = openTerminal
+	}
+	ours, out, err := open()
+	if err != nil {
+		return nil, std, fmt.Errorf("open the output: %w", err)
+	}
+	in := -1
+	if spec.TTY {
+		in, err = unix.FcntlInt(uintptr(out), unix.F_DUPFD_CLOEXEC, 0)
+	} else {
+		in, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
+	if err != nil {
+		return nil, std, errors.Join(fmt.Errorf("open the input: %w", err), unix.Close(out), ours.Close())
+	}
+	if as := spec.RunAs; as != nil { // it needs the right to open /dev/stdout
+		err = unix.Fchown(out, int(as.UID), int(as.GID))
+	}
+	if err != nil {
+		return nil, std, errors.Join(fmt.Errorf("give the output away: %w", err), unix.Close(in), unix.Close(out), ours.Close())
+	}
+	return ours, [2]int{in, out}, nil
 }
 
 func (sp *spawner) output(id string, inc uint64, file *os.File) *output {
@@ -286,7 +309,7 @@ func (sp *spawner) output(id string, inc uint64, file *os.File) *output {
 // other way to set what the pool asks for.
 func (sp *spawner) execute(g *generation, e equipment, spec control.PoolSpec, group proc.Cgroup) (proc.Process, error) {
 	told := e.withPort(g.program)
-	c := proc.Command{Path: g.execPath(), Argv: told.argv, Env: append(slices.Clone(told.env), e.env...), Dir: told.dir, Files: e.files, NoNewPrivs: !spec.NewPrivileges, Cgroup: group}
+	c := proc.Command{Path: g.execPath(), Argv: told.argv, Env: append(slices.Clone(told.env), e.env...), Dir: told.dir, Files: e.files, NoNewPrivs: !spec.NewPrivileges, Terminal: spec.TTY, Cgroup: group}
 	if _, err := os.Stat(g.dir); err != nil { // the kernel would name the program
 		return nil, fmt.Errorf("working directory: %w", err)
 	}
@@ -321,7 +344,7 @@ func (sp *spawner) execute(g *generation, e equipment, spec control.PoolSpec, gr
 	if pinned > 0 {
 		stage.Files = append(stage.Files, pinned)
 	}
-	p, err := sp.cfg.Starter.Start(proc.Command{Path: stage.Path, Argv: stage.Argv, Env: stage.Env, Dir: "/", Files: stage.Files, Cgroup: group})
+	p, err := sp.cfg.Starter.Start(proc.Command{Path: stage.Path, Argv: stage.Argv, Env: stage.Env, Dir: "/", Files: stage.Files, Terminal: spec.TTY, Cgroup: group})
 	if err == nil && plan.Seize {
 		notify, err := stage.Notify(time.Now().Add(launchTimeout))
 		switch {

@@ -110,11 +110,15 @@ func (c ctl) unknown(ctx context.Context, reg *commandline.Registry, args []stri
 
 func (c ctl) invocation(args []string) commandline.Invocation {
 	client := &ipc.Client{Dial: c.dial}
-	return commandline.Invocation{
+	in := commandline.Invocation{
 		Args: args, User: localName(), Role: commands.Admin, Control: client,
 		Audit: audit.Reader(c.state),
 		Out:   c.std.out, Err: c.std.err, Mode: commands.Exec, Ask: c.ask(bufio.NewReader(c.std.in)),
 	}
+	if out, ok := c.std.out.(*os.File); ok && term.IsTerminal(int(out.Fd())) && term.IsTerminal(int(c.std.in.Fd())) {
+		in.Keyboard = c.keyboard
+	}
+	return in
 }
 
 func localName() string { return fmt.Sprintf("ctl uid=%d pid=%d", os.Getuid(), os.Getpid()) }

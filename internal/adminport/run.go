@@ -37,6 +37,8 @@ type request struct {
 	colour   bool // and shows colours
 	prefix   string
 	mark     func(kind, value string) string // for our own client; may be nil
+	// keyboard takes the terminal from the editor; nil: there is none.
+	keyboard func() (commandline.Keyboard, error)
 	// interrupted is called for each Ctrl-C; may be nil.
 	interrupted func()
 }
@@ -167,7 +169,7 @@ func (s *session) invoke(ctx context.Context, q request, role commands.Role, end
 		Out:     q.out, Err: q.err, Mode: q.mode, Prefix: q.prefix, Mark: q.mark,
 		Screen: commandline.Screen{Width: q.width, Height: q.height, Live: q.live, Colour: q.colour},
 		Audit:  s.srv.host.ReadAudit,
-		Ask:    q.ask, Before: r.before, Denied: r.denied, Panicked: r.panicked,
+		Ask:    q.ask, Keyboard: q.keyboard, Before: r.before, Denied: r.denied, Panicked: r.panicked,
 	}, func(status int) {
 		s.runs.Store(nil)
 		r.end(status, q)

@@ -98,7 +98,7 @@ func (c *channel) execTerminal(sess *session) int {
 	defer t.stop()
 	status := sess.run(request{
 		line: c.command, mode: commands.Exec, out: out, err: errOut, ask: t.ask,
-		interrupted: t.showInterrupt,
+		keyboard: t.keyboard, interrupted: t.showInterrupt,
 	})
 	sess.sayWhy(errOut)
 	return status

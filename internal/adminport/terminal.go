@@ -243,7 +243,7 @@ func (c *channel) interactive(sess *session) int {
 		t.tell("run", line)
 		last = sess.run(request{
 			line: line, mode: commands.Interactive, out: t, err: t,
-			ask: t.ask, width: c.window().cols, height: c.window().rows, mark: marks(c.isOurs()),
+			ask: t.ask, keyboard: t.keyboard, width: c.window().cols, height: c.window().rows, mark: marks(c.isOurs()),
 			live: sess.moves, colour: sess.moves && !c.noColour, interrupted: t.showInterrupt,
 		})
 		if sess.left.Load() {

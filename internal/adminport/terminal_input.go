@@ -157,6 +157,7 @@ type input struct {
 	guard       guard
 	queue       []byte
 	reading     bool // the editor waits for a line; else a command runs
+	bare        bool // the command takes keys as they come
 	interrupted bool // the last line ended with Ctrl-C
 	err         error
 	onInterrupt func() // called with mu held; must not block
@@ -196,7 +197,7 @@ func (in *input) pump(r io.Reader) error {
 func (in *input) waitForSpace() bool {
 	for {
 		in.mu.Lock()
-		full := in.reading && len(in.queue) >= maxTypeAhead/2
+		full := (in.reading || in.bare) && len(in.queue) >= maxTypeAhead/2
 		in.mu.Unlock()
 		if !full {
 			return true
@@ -213,6 +214,10 @@ func (in *input) put(p []byte) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	defer poke(in.ready)
+	if in.bare {
+		in.queue = append(in.queue, p...)
+		return nil
+	}
 	for _, b := range p {
 		queue, interrupt, err := in.guard.step(b, in.queue)
 		switch {
@@ -278,6 +283,29 @@ func (in *input) take(p []byte) (int, error) {
 	in.queue = in.queue[:copy(in.queue, in.queue[n:])]
 	poke(in.space)
 	if n == 0 && len(in.queue) == 0 {
+		return 0, in.err
+	}
+	return n, nil
+}
+
+// setBare lets a command take keys as they come, or the editor have lines again.
+// What was typed ahead for the other goes.
+func (in *input) setBare(bare bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.bare, in.queue, in.guard = bare, nil, guard{}
+	poke(in.space)
+}
+
+// takeBare copies keys to p. Without any it returns 0, and the reason if there will
+// be no more.
+func (in *input) takeBare(p []byte) (int, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n := copy(p, in.queue)
+	in.queue = in.queue[:copy(in.queue, in.queue[n:])]
+	poke(in.space)
+	if n == 0 {
 		return 0, in.err
 	}
 	return n, nil

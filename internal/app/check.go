@@ -95,6 +95,8 @@ func checkPool(s control.PoolSpec) error {
 		return fmt.Errorf("%d workers: must be between 0 and %d", s.Workers, s.MaxWorkers)
 	case s.Share != control.ShareSlots && s.Share != control.ShareOne && (s.Share != control.ShareSeize && s.Share != control.ShareRelay || s.Program == nil):
 		return fmt.Errorf("share %q: must be %s or %s", s.Share, control.ShareSlots, control.ShareOne)
+	case s.TTY && s.Program == nil:
+		return errors.New("TTY is for a program of its own")
 	case s.Policy != control.Always && s.Policy != control.OnFailure && s.Policy != control.Never:
 		return fmt.Errorf("policy %q: must be %s, %s or %s", s.Policy, control.Always, control.OnFailure, control.Never)
 	}

@@ -193,6 +193,11 @@ func (f *fake) Watch(ctx context.Context, q any, fn func(any) error) error {
 			return err
 		}
 		return replay(ctx, f.happen, q.Follow && !f.brief, fn)
+	case control.TerminalQuery:
+		if err := f.note("terminal %s", q.ID); err != nil {
+			return err
+		}
+		return fn(control.TerminalOutput{Cursor: control.Cursor{Epoch: 1, Seq: 2}, Incarnation: 7, PID: 4242, Data: []byte("> ")})
 	case control.CallRequest:
 		if err := f.note("call %s %s %q timeout %s", q.Pool, q.Handler, q.Args, q.Timeout); err != nil {
 			return err

@@ -208,7 +208,7 @@ func TestIsItWell(t *testing.T) {
 // Everything takes --json, and says so in JSON.
 func TestJSONEverywhere(t *testing.T) {
 	arguments := map[string]string{
-		"worker restart": "web/0", "worker stop": "web/0 --yes", "worker signal": "web/0 HUP", "scale": "3", "stop": "--yes",
+		"worker restart": "web/0", "worker stop": "web/0 --yes", "worker signal": "web/0 HUP", "worker attach": "web/0 --read-only", "scale": "3", "stop": "--yes",
 		"job follow": "31", "job cancel": "31", "call": "web h", "session end": "0b", "session unblock": "192.0.2.66",
 	}
 	for _, c := range Commands("1") {

@@ -34,7 +34,7 @@ var told = []struct {
 	{"worker ifno 3", nil, result{127, "", lines(`error: unknown command "worker ifno". Did you mean: worker info`)}},
 	{"worker kill 3", nil, result{127, "", lines(`error: unknown command "worker kill"`, "hint: help worker")}},
 	{"worker", nil, result{127, "", lines("error: worker is not a whole command: " +
-		"worker info, worker list, worker restart, worker revive, worker signal, worker stop")}},
+		"worker attach, worker info, worker list, worker restart, worker revive, worker signal, worker stop")}},
 	{"job --json", nil, result{127, "", lines(
 		`{"version":1,"error":{"code":"unknown_command","message":"job is not a whole command: job cancel, job follow, job list","hint":""}}`)}},
 	{"--follow log", nil, result{127, "", lines(`error: unknown command "--follow"`, "hint: flags go after the command")}},

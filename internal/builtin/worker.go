@@ -42,6 +42,14 @@ func workerCommands() []commands.Command {
 				"--yes is needed.",
 		},
 		{
+			Name: "worker attach", Role: commands.Operator, Group: groupChange, Flags: attachFlags, Run: run(1, 1, workerAttach), Complete: first(commandline.AnyWorker),
+			Usage: "ID", Summary: "connect your terminal to that of one worker",
+			Help: "Keys go to the program, what it shows comes to you, the last 16 KiB of before at first.\n" +
+				"Ctrl-] detaches; the program runs on. One person types at a time; with --read-only any\n" +
+				"number may look. The pool needs tty = true, and you a terminal: ssh -t. It goes on over a\n" +
+				"change of the primary, and ends with the process, or with --follow passes to the next.",
+		},
+		{
 			Name: "worker signal", Role: commands.Operator, Group: groupChange, Flags: noFlags, Run: run(2, 2, workerSignal), Complete: workerThenSignal,
 			Usage: "ID SIGNAL", Summary: "send a signal to the process group of one worker",
 			Help: "Only the process that runs now gets it: if that is replaced meanwhile, none does.",

@@ -22,6 +22,20 @@ type Screen struct {
 	Live          bool // it moves its cursor, so lines can be rewritten
 }
 
+// Keyboard is the caller's terminal while a command has it for itself.
+type Keyboard interface {
+	// Read waits for keys, as they come: Ctrl-C is one of them. It returns the cause
+	// of ctx at its end.
+	Read(ctx context.Context, p []byte) (int, error)
+	// Write shows p as it is.
+	Write(p []byte) (int, error)
+	// Size is that of the screen; 0: not known. Resized gets a value when it changes.
+	Size() (columns, rows int)
+	Resized() <-chan struct{}
+	// Release gives the terminal back.
+	Release()
+}
+
 // ReadAudit gives the records of the audit log that were written since then to
 // each, as lines of JSON, oldest first. An error of each ends it.
 type ReadAudit func(since time.Time, each func(line []byte) error) error
@@ -49,6 +63,9 @@ type Invocation struct {
 	// Ask shows a prompt and returns the next line of input without its line
 	// break, io.EOF when there is no more. Nil: there is no input.
 	Ask func(ctx context.Context, prompt string) (string, error)
+
+	// Keyboard takes the caller's terminal; nil: there is none.
+	Keyboard func() (Keyboard, error)
 
 	// Before is called when it is certain that the command name may run, with all
 	// words as they were typed, its name among them. It writes to the audit log;
@@ -137,7 +154,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 	in := x.in
 	if len(x.line.filters) > 0 {
 		x.pipe = chain(x.line.filters, in.Out)
-		in.pipe, in.Out, in.Screen, in.Mark = x.pipe, x.pipe, Screen{}, nil
+		in.pipe, in.Out, in.Screen, in.Mark, in.Keyboard = x.pipe, x.pipe, Screen{}, nil, nil
 	}
 	x.out = &output{w: in.Out}
 	in.Out = x.out

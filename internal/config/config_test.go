@@ -48,6 +48,7 @@ dir = "."
 new_privileges = true
 umask = "027"
 nice = 5
+tty = true
 lame_duck = "0s"
 stop_signal = "QUIT"
 orphan = "serve"
@@ -109,7 +110,7 @@ func TestLoad(t *testing.T) {
 			BackoffMin: time.Second, BackoffMax: time.Minute, BackoffReset: 20 * time.Second,
 			ReadyTimeout: 90 * time.Second, MinReady: time.Second, Canary: -1, Watch: 5 * time.Minute,
 			MaxSurge: control.NoSurge, MaxUnavailable: 2, MaxMemoryFor: 30 * time.Second,
-			Umask: new(0o27), Nice: 5, LameDuck: -1, StopSignal: "QUIT", ListenEnv: control.ListenNginx, Nonblock: true, Orphan: control.OrphanServe,
+			Umask: new(0o27), Nice: 5, LameDuck: -1, StopSignal: "QUIT", ListenEnv: control.ListenNginx, Nonblock: true, TTY: true, Orphan: control.OrphanServe,
 			DrainTimeout: 10 * time.Second, KillAfter: 2 * time.Second, KillGroup: control.KillOwnGroup,
 		},
 		f.Pools[1].Spec(),

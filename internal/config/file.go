@@ -129,6 +129,11 @@ type Pool struct {
 	// primary only root can set it. Without it they have that of the primary.
 	Nice Nice `toml:"nice" zero:"any"`
 
+	// TTY gives each worker a terminal of its own as stdin, stdout and stderr, for
+	// programs that want one; `worker attach` connects an operator's terminal to it.
+	// What it shows, with the echo of what is typed, is in the log, too.
+	TTY bool `toml:"tty" default:"false"`
+
 	// Restart says which ends of a worker start it again: "always", "on-failure"
 	// (an exit status other than 0, or a signal) or "never".
 	Restart string `toml:"restart" default:"always" values:"always,on-failure,never"`

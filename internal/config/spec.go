@@ -42,7 +42,7 @@ func (p *Pool) Spec() control.PoolSpec {
 		MaxAge: time.Duration(p.MaxAge), MaxMemory: int64(p.MaxMemory), MaxMemoryFor: time.Duration(p.MaxMemoryFor),
 		LameDuck: time.Duration(p.LameDuck), StopSignal: p.StopSignal, Orphan: p.Orphan, Nice: int(p.Nice), Umask: p.Umask.mask(),
 		SocketMode: p.SocketMode.mask(), SocketUser: p.SocketUser, SocketGroup: p.SocketGroup,
-		ListenEnv: p.ListenEnv, Nonblock: p.Nonblock || p.ListenEnv == control.ListenNginx,
+		ListenEnv: p.ListenEnv, Nonblock: p.Nonblock || p.ListenEnv == control.ListenNginx, TTY: p.TTY,
 		DrainTimeout: time.Duration(p.DrainTimeout), KillAfter: time.Duration(p.StopTimeout), KillGroup: p.KillGroup,
 	}
 	s.Schedule, s.ReloadAt = p.zoned(p.Schedule), p.zoned(p.ReloadAt)

@@ -22,8 +22,8 @@ func (c *Client) Get(ctx context.Context, q any) (any, error) {
 	return m.answer(r.Body)
 }
 
-// Watch implements [control.Control]. Lines and events that are followed go on
-// under the next primary.
+// Watch implements [control.Control]. Lines, events and terminals that are followed
+// go on under the next primary.
 func (c *Client) Watch(ctx context.Context, q any, fn func(any) error) error {
 	switch q := q.(type) {
 	case control.LogQuery:
@@ -38,6 +38,15 @@ func (c *Client) Watch(ctx context.Context, q any, fn func(any) error) error {
 			q.After, q.Lines = from, lines
 			return c.watch(ctx, q, func(x any) error { after = x.(control.Event).Cursor; return fn(x) })
 		}, &after, q.Lines)
+	case control.TerminalQuery:
+		return following(ctx, true, func(from control.Cursor, _ int) error {
+			q.After = from
+			return c.watch(ctx, q, func(x any) error {
+				o := x.(control.TerminalOutput)
+				q.After, q.Incarnation = o.Cursor, o.Incarnation
+				return fn(x)
+			})
+		}, &q.After, 0)
 	}
 	return c.watch(ctx, q, fn)
 }

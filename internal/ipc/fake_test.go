@@ -64,6 +64,8 @@ func (f *fake) Watch(_ context.Context, q any, fn func(any) error) error {
 			err = fn(filled[control.Event]()[i])
 		case control.CallRequest:
 			err = fn(filled[control.CallReply]()[i])
+		case control.TerminalQuery:
+			err = fn(filled[control.TerminalOutput]()[i])
 		}
 		if err != nil {
 			return err

@@ -47,6 +47,7 @@ var methods = []method{
 	watch[control.LogQuery]("log"),
 	watch[control.EventQuery]("events"),
 	watch[control.CallRequest]("call"),
+	watch[control.TerminalQuery]("terminal"),
 	do[control.ScaleRequest]("scale"),
 	once(do[control.ReloadRequest](methodReload)),
 	once(do[control.ConfigRequest]("config_reload")),
@@ -58,6 +59,7 @@ var methods = []method{
 	byID[control.StopWorkerRequest](do[control.StopWorkerRequest]("stop_worker")),
 	once(do[control.SignalRequest]("signal")),
 	once(do[control.ProbedRequest]("probed")),
+	once(do[control.TerminalRequest]("type")),
 	once(do[control.FollowRequest](methodFollowJob)),
 	byID[control.CancelRequest](do[control.CancelRequest]("cancel_job")),
 }

@@ -63,11 +63,11 @@ var every = slices.Concat(
 	[]exchange{
 		asking(control.StatusQuery{}), asking(control.WorkersQuery{}), asking(full[control.WorkerQuery]()),
 		asking(control.GenerationsQuery{}), asking(control.JobsQuery{}), asking(control.SpecQuery{}), asking(full[control.ChangesQuery]()), asking(control.ConfigQuery{}),
-		watching(full[control.LogQuery]()), watching(full[control.EventQuery]()), watching(full[control.CallRequest]()),
+		watching(full[control.LogQuery]()), watching(full[control.EventQuery]()), watching(full[control.CallRequest]()), watching(full[control.TerminalQuery]()),
 	},
 	doing[control.ScaleRequest](), doing[control.ReloadRequest](), doing[control.ConfigRequest](), doing[control.RollbackRequest](), doing[control.RestartRequest](),
 	doing[control.StopRequest](), doing[control.ReviveRequest](), doing[control.RestartWorkerRequest](), doing[control.StopWorkerRequest](),
-	doing[control.SignalRequest](), doing[control.ProbedRequest](), doing[control.FollowRequest](), doing[control.CancelRequest](),
+	doing[control.SignalRequest](), doing[control.ProbedRequest](), doing[control.TerminalRequest](), doing[control.FollowRequest](), doing[control.CancelRequest](),
 )
 
 // TestEveryMethod: nothing of a question or an answer is lost on the way.

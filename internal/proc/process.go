@@ -15,6 +15,9 @@ type Command struct {
 	// NoNewPrivs keeps the child, and what it executes, from gaining privileges
 	// by a set-user-ID program or the like (prctl(2), PR_SET_NO_NEW_PRIVS).
 	NoNewPrivs bool
+	// Terminal lets the child lead a session of its own, whose terminal is its
+	// descriptor 0 (setsid(2), ioctl_tty(2), TIOCSCTTY).
+	Terminal bool
 	// Cgroup is the group that the child is born in; empty: ours.
 	Cgroup Cgroup
 }

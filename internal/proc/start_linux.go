@@ -89,7 +89,8 @@ func (o *OS) Start(c Command) (Process, error) {
 	return p, nil
 }
 
-// fork starts c in a process group of its own and returns its pid and a
+// fork starts c in a process group of its own, that of its session if it has a
+// terminal, and returns its pid and a
 // non-blocking pidfd.
 func fork(c Command) (pid, pidfd int, err error) {
 	files := make([]uintptr, len(c.Files))
@@ -102,7 +103,7 @@ func fork(c Command) (pid, pidfd int, err error) {
 	}
 	defer closeCopy()
 	pidfd = -1
-	attr := &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd}
+	attr := &syscall.SysProcAttr{Setpgid: !c.Terminal, Setsid: c.Terminal, Setctty: c.Terminal, PidFD: &pidfd}
 	if c.Cgroup != "" {
 		attr.UseCgroupFD = true
 		if attr.CgroupFD, err = unix.Open(string(c.Cgroup), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
