@@ -14,6 +14,9 @@ const (
 	HandlerModuleSwitch  = HandlerPrefix + "module switch"  // to what was prepared
 	HandlerModuleAbandon = HandlerPrefix + "module abandon" // go on as before
 
+	HandlerMail     = HandlerPrefix + "mail"      // answers with MailInfo as JSON
+	HandlerMailSend = HandlerPrefix + "mail send" // the worker of the first argument sends to the second what is the third
+
 	// The configuration of the application as JSON is the argument of these.
 	HandlerConfigCheck = HandlerPrefix + "config check" // would it be applied?
 	HandlerConfigApply = HandlerPrefix + "config apply" // the worker has it, or goes on with what it had
@@ -30,4 +33,16 @@ type ModuleInfo struct {
 	Size    int64         `json:"state_bytes"`
 	Failed  string        `json:"failed,omitempty"`  // why the last reload of it here was taken back
 	Cooling int           `json:"cooling,omitempty"` // sets of handlers that were replaced and still answer requests
+}
+
+// MailInfo is the mail of a worker, as `mail list` shows it.
+type MailInfo struct {
+	Open     bool          `json:"open"`     // it has a mailbox
+	Sending  int           `json:"sending"`  // messages it has sent that are not handled yet
+	Queued   int           `json:"queued"`   // received, and not in hand
+	InHand   int           `json:"in_hand"`  // received, neither done nor refused nor put back
+	Since    time.Duration `json:"since"`    // how long the oldest has been in hand
+	Handled  uint64        `json:"handled"`  // with those that were refused
+	Refused  uint64        `json:"refused"`  // see Message.Fail of package worker
+	Repeated uint64        `json:"repeated"` // that a process which was killed may have handled
 }

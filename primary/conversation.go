@@ -110,8 +110,8 @@ func (c *conversation) write() {
 			return
 		case m := <-c.queue:
 			err := c.conn.Send(ipc.SendTimeout, m.kind, m.body, m.fds...)
-			if errors.Is(err, unix.ETOOMANYREFS) && (m.kind == ipc.TypeDrain || m.kind == ipc.TypeHandover) {
-				err = c.conn.Send(ipc.SendTimeout, m.kind, m.body) // without a successor rather than not at all
+			if errors.Is(err, unix.ETOOMANYREFS) && (m.kind == ipc.TypeDrain || m.kind == ipc.TypeHandover || m.kind == ipc.TypeMail) {
+				err = c.conn.Send(ipc.SendTimeout, m.kind, m.body) // without the descriptor rather than not at all
 			}
 			m.release()
 			if err != nil {

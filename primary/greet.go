@@ -121,6 +121,8 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn) error {
 		return nil
 	case ipc.PurposeBroker:
 		return p.serveBroker(ctx, conn, k)
+	case ipc.PurposeMail:
+		return p.passMail(ctx, conn, k)
 	}
 	return fmt.Errorf("%w: purpose %q", control.ErrUsage, h.Purpose)
 }

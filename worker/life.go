@@ -89,6 +89,8 @@ func newWorker(b ipc.Boot) (*Worker, error) {
 		w.connections.Listen(in.Name, ln)
 	}
 	w.sockets.inherit(b.Sockets)
+	w.mail.outbox.Dial, w.mail.outbox.Lasting = w.dialMail, lasting
+	w.mail.outbox.Living, w.mail.outbox.Go = w.working, w.wg.Go
 	return w, nil
 }
 

@@ -203,6 +203,14 @@ func (w *Worker) obey(m *ipc.Message) {
 		if c := conversation(m); c != nil {
 			w.wg.Go(func() { w.yield(c) })
 		}
+	case ipc.TypeMail:
+		var from ipc.Mail
+		if m.Decode(&from) != nil {
+			return
+		}
+		if c := conversation(m); c != nil {
+			w.wg.Go(func() { w.receiveMail(c, from) })
+		}
 	case ipc.TypeInvite:
 		var i ipc.Invite
 		if m.Decode(&i) == nil {
@@ -237,6 +245,9 @@ func (w *Worker) obey(m *ipc.Message) {
 		}
 	case ipc.TypeSockets:
 		w.sockets.add(m)
+		if c := w.link.current(); c != nil { // a new socket of the primary: what came to the one before since the hello
+			_ = w.sockets.ear.pass(c) // what is left is told to the next one
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/semver"
@@ -117,6 +118,10 @@ func (m *module) call(ctx context.Context, hook string, f func(context.Context) 
 	m.hung = done
 	return m.fail(hook, fmt.Errorf("did not return within %v", m.timeout()))
 }
+
+// internal reports whether it is norestart's own: it moves to a successor with the
+// others, and is no module to an operator.
+func (m *module) internal() bool { return strings.HasPrefix(m.name, control.HandlerPrefix) }
 
 func (m *module) hangs() bool {
 	select {

@@ -17,6 +17,9 @@ func (w *Worker) builtIn(name string) Handler {
 	if h := w.configHandlers(name); h != nil {
 		return h
 	}
+	if h := w.mailHandlers(name); h != nil {
+		return h
+	}
 	return w.moduleHandlers(name)
 }
 
@@ -26,6 +29,9 @@ func (all *modules) infos() []control.ModuleInfo {
 	defer all.mu.Unlock()
 	infos := []control.ModuleInfo{}
 	for _, m := range all.all {
+		if m.internal() {
+			continue
+		}
 		info := m.info
 		info.Cooling = int(all.cooling.Load())
 		infos = append(infos, info)
@@ -42,6 +48,8 @@ func (all *modules) note(m *module, change func(*control.ModuleInfo)) {
 
 // began tells with which state a module goes on.
 func (all *modules) began(m *module, info control.ModuleInfo) {
-	fmt.Printf("module %s: %s, %d bytes\n", m.name, move(info.From, m.Version), info.Size)
+	if !m.internal() {
+		fmt.Printf("module %s: %s, %d bytes\n", m.name, move(info.From, m.Version), info.Size)
+	}
 	all.note(m, func(i *control.ModuleInfo) { *i = info })
 }

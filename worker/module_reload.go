@@ -60,12 +60,12 @@ func (w *Worker) busyModules() error {
 func (w *Worker) chooseModules(token string, names []string) (*modulesReload, error) {
 	r := &modulesReload{w: w, token: token, all: w.modules.list(), begun: time.Now()}
 	for _, m := range r.all {
-		if len(names) == 0 || slices.Contains(names, m.name) {
+		if !m.internal() && (len(names) == 0 || slices.Contains(names, m.name)) {
 			r.chosen = append(r.chosen, m)
 		}
 	}
 	for _, name := range names {
-		if w.modules.find(name) == nil {
+		if m := w.modules.find(name); m == nil || m.internal() {
 			return nil, &control.Error{Code: control.ErrUsage.Code, Message: fmt.Sprintf("%s has no module %q", w.ID(), name), Hint: "module list"}
 		}
 	}

@@ -31,6 +31,7 @@ type Worker struct {
 	connections *handover.Connections
 	handlers    handlers
 	modules     modules
+	mail        mailing
 	config      configuration
 	calls       chan *shellworker.Call
 	upstreams   chan ipc.Upstreams // for the relay

@@ -276,6 +276,7 @@ func (y *handing) watch() error {
 	y.w.wg.Go(func() {
 		if m, err := y.conn.Receive(0); err == nil && m.Type == ipc.TypeReady {
 			m.Discard()
+			y.w.mail.letGo()
 			y.w.connections.Release()
 		}
 	})
@@ -304,6 +305,7 @@ func (y *handing) takeBack(why error) {
 	}
 	y.w.modules.ahead.set(false, nil)
 	y.w.connections.Resume()
+	y.w.mail.resume()
 }
 
 // pipe tells the end of another process.

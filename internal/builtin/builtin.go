@@ -76,7 +76,7 @@ func Commands(version string) []commands.Command {
 	return slices.Concat(
 		[]commands.Command{statusCommand()}, workerCommands(),
 		[]commands.Command{logCommand(), eventsCommand(), scaleCommand(), reloadCommand()}, configCommands(), []commands.Command{callCommand(), rollbackCommand(), generationCommand()},
-		moduleCommands(),
+		moduleCommands(), mailCommands(),
 		jobCommands(), []commands.Command{restartCommand(), stopCommand(), auditCommand()}, sessionCommands(),
 		[]commands.Command{whoamiCommand()}, helpCommands(), []commands.Command{versionCommand(version)},
 	)

@@ -209,7 +209,7 @@ func TestIsItWell(t *testing.T) {
 func TestJSONEverywhere(t *testing.T) {
 	arguments := map[string]string{
 		"worker restart": "web/0", "worker stop": "web/0 --yes", "worker signal": "web/0 HUP", "worker attach": "web/0 --read-only", "scale": "3", "stop": "--yes",
-		"job follow": "31", "job cancel": "31", "call": "web h", "session end": "0b", "session unblock": "192.0.2.66",
+		"job follow": "31", "job cancel": "31", "call": "web h", "send": "web/0 hi", "session end": "0b", "session unblock": "192.0.2.66",
 	}
 	for _, c := range Commands("1") {
 		f := eventful(time.Now())

@@ -70,6 +70,15 @@ func (c *Conn) File() (*os.File, error) {
 	return c.c.File()
 }
 
+// Stream returns the connection for what is not in messages. Everything received
+// must have been consumed.
+func (c *Conn) Stream() (*net.UnixConn, error) {
+	if len(c.buf) > 0 {
+		return nil, errors.New("use a conversation as a stream: unread bytes")
+	}
+	return c.c, c.c.SetDeadline(time.Time{})
+}
+
 // Message is one message as it came.
 type Message struct {
 	Type string          `cbor:"t"`

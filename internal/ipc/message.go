@@ -58,6 +58,10 @@ const (
 	TypeTaken    = "taken"    // Taken: the modules of the successor can go on with it
 	TypeYours    = "yours"    // the answer: the predecessor will not go on by itself
 
+	TypeMail    = "mail"    // Mail: a stream to a mailbox is asked for; with its descriptor: it is here
+	TypeMailbox = "mailbox" // Mailbox: the receiver has the stream
+	TypeSlots   = "slots"   // Slots of a pool
+
 	TypeRequest = "request" // Request
 	TypeItem    = "item"    // one element of a streamed answer
 	TypeIdle    = "idle"    // the streamed answer goes on
@@ -86,6 +90,7 @@ const (
 	PurposeRequest Purpose = "request" // one request
 	PurposeTake    Purpose = "take"    // take the question of an invite
 	PurposeBroker  Purpose = "custody" // one thing of the state directory, see [Broker]
+	PurposeMail    Purpose = "post"    // a stream to the mailbox of another worker
 )
 
 // Hello opens a conversation. On ctl.sock only Protocol and Purpose are set.
@@ -362,4 +367,25 @@ func ReadBoot(r io.Reader, b *Boot) error {
 		return err
 	}
 	return decoding.Unmarshal(data, b)
+}
+
+// Mail asks for a stream to the mailbox of a worker, or for the slots of a pool. To
+// the receiver it tells whose stream it is.
+type Mail struct {
+	To          string `cbor:"to,omitempty"`   // "jobs/0", or "jobs"
+	From        string `cbor:"from,omitempty"` // the sending worker
+	Incarnation uint64 `cbor:"incarnation,omitempty"`
+	Peer        uint64 `cbor:"peer"` // tells the streams of a process apart
+}
+
+// Mailbox tells the sender which marks the receiver has: its own line, and those
+// that it has inherited.
+type Mailbox struct {
+	Lines []uint64 `cbor:"lines"`
+}
+
+// Slots are those of a pool.
+type Slots struct {
+	Slots int   `cbor:"slots"`
+	Ready []int `cbor:"ready"`
 }
