@@ -182,7 +182,7 @@ func (l *loop) saidEarly() {
 // saidMeanwhile handles what a worker of the agent heard while there was no primary.
 func (l *loop) saidMeanwhile(k known, h ipc.Heard, files []int) {
 	m := notify.Parse(h.Text)
-	m.From, m.Files = h.From, files
+	m.From, m.Files, m.Late = h.From, files, true
 	if len(k.slot.pool.keeps) == 0 || !m.Store {
 		m.Discard()
 		m.Files = nil

@@ -10,8 +10,9 @@ import (
 
 // takeIn handles a message of a process.
 func (l *loop) takeIn(s *slot, r *process, m notify.Message) {
-	if m.Status != nil {
+	if m.Status != nil && !(m.Late && r.spoke) {
 		r.status = *m.Status
+		r.spoke = r.spoke || !m.Late
 	}
 	if m.MainPID > 0 {
 		l.follow(s, r, m.MainPID)

@@ -65,6 +65,7 @@ type process struct {
 	port     int       // private, that it was told; 0: not known
 	private  string    // where it is reached, under control.ShareRelay
 	status   string    // what it says of itself
+	spoke    bool      // it has said that to this primary
 	failure  string    // of the last probe whether it is ready
 	probed   time.Time // when that was
 	extended time.Time // it asked for time to start, or to end, until then

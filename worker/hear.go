@@ -84,6 +84,11 @@ func (e *ear) files() (n int) {
 // tell gives the next primary what was heard.
 func (e *ear) tell(c *ipc.Conn) error {
 	e.take()
+	return e.pass(c)
+}
+
+// pass is for what was heard up to now: later messages are the primary's to take.
+func (e *ear) pass(c *ipc.Conn) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for len(e.heard) > 0 {

@@ -18,6 +18,7 @@ type Message struct {
 	// namespace.
 	From []int
 	Text string // as it came
+	Late bool   // it was taken by another process: what came directly is newer
 
 	Ready    bool          // it has finished starting
 	Stopping bool          // it has begun to stop
