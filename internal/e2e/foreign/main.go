@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -81,10 +82,13 @@ func main() {
 	tell("READY=1\nSTATUS=serves " + ln.Addr().String())
 	<-ctx.Done()
 	tell("STOPPING=1")
-	if err := server.Shutdown(context.Background()); err != nil {
+	_ = ln.Close() // Serve tells
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
 		log.Fatal(err)
 	}
-	if err := <-done; err != http.ErrServerClosed {
+	// Only now does Shutdown know all connections: before, it may end while Serve
+	// has one that it has accepted and not counted yet.
+	if err := server.Shutdown(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 }
