@@ -276,7 +276,8 @@ func (w *Worker) slotsOf(ctx context.Context, pool string) (known mailPool, err 
 	if w.mail.pools == nil {
 		w.mail.pools = make(map[string]*mailPool)
 	}
-	w.mail.pools[pool] = &known
+	kept := known // its turn changes while the caller reads ours
+	w.mail.pools[pool] = &kept
 	return known, nil
 }
 

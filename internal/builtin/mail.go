@@ -43,6 +43,7 @@ func sendFlags(flags *pflag.FlagSet) {
 type workerMail struct {
 	Worker string `json:"worker"`
 	control.MailInfo
+	Since float64 `json:"since"` // in seconds, as all times in JSON
 }
 
 func mailList(ctx context.Context, call *Call) error {
@@ -60,6 +61,7 @@ func mailList(ctx context.Context, call *Call) error {
 			if r.Error != "" || json.Unmarshal(r.Data, &w.MailInfo) != nil {
 				return nil // another program, or a library without mailboxes
 			}
+			w.Since = w.MailInfo.Since.Seconds()
 			if w.Open || w.Sending > 0 {
 				all = append(all, w)
 			}
@@ -80,7 +82,7 @@ func mailList(ctx context.Context, call *Call) error {
 	for _, w := range all {
 		since := "-"
 		if w.InHand > 0 {
-			since = took(w.Since)
+			since = took(w.MailInfo.Since)
 		}
 		rows = append(rows, []string{
 			w.Worker, strconv.Itoa(w.Sending), strconv.Itoa(w.Queued), strconv.Itoa(w.InHand), since,
