@@ -58,6 +58,7 @@ func same(a, b int) bool {
 // store keeps the descriptors of a message for the slot. One that it has is not kept
 // twice.
 func (l *loop) store(s *slot, r *process, m notify.Message) {
+	s.discardHungUp() // they take no room
 	room := min(s.pool.spec.FDStoreMax-len(s.stored), maxStored-l.storedInAll())
 	refused := 0
 	var added []*stored
