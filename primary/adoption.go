@@ -1,11 +1,11 @@
 package primary
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -174,11 +174,17 @@ func (l *loop) completeAdoption(p *pool) {
 	}
 }
 
-// expects reports whether a worker of an earlier primary holds an address: it has
-// not said hello yet, and is waited for like a recorded one.
+// expects reports whether a worker of an earlier primary holds an address, and has
+// not said hello yet. One of this cluster is waited for as long as it lives, for it
+// may be stopped or starved; one that does not tell its cluster only for a time.
 func (g *adoption) expects(l *loop, p *pool, err error) bool {
 	var held *inherit.InUseError
-	if !errors.As(err, &held) || !isWorker(held.PID) || time.Now().After(g.last) && l.heardSince(g.last) {
+	if !errors.As(err, &held) {
+		return false
+	}
+	env := environment(held.PID)
+	ours := slices.Contains(env, RunVariable+"="+l.cfg.Run)
+	if !slices.Contains(env, RoleVariable+"="+RoleWorker) || !ours && time.Now().After(g.last) && l.heardSince(g.last) {
 		return false
 	}
 	if !g.refused {
@@ -190,10 +196,10 @@ func (g *adoption) expects(l *loop, p *pool, err error) bool {
 	return true
 }
 
-// isWorker tells whether a process was started as a worker of some cluster.
-func isWorker(pid int) bool {
-	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	return err == nil && bytes.Contains(append([]byte{0}, env...), []byte("\x00"+RoleVariable+"=worker\x00"))
+// environment is that with which a process was executed; nil when it cannot be read.
+func environment(pid int) []string {
+	env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) // it may have ended
+	return strings.Split(string(env), "\x00")
 }
 
 // retryEvery is how often a pool's addresses are tried while another process has

@@ -1,12 +1,14 @@
 package primary
 
 import (
+	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 	"github.com/norestart/norestart/internal/proc"
 	"github.com/norestart/norestart/internal/proc/proctest"
@@ -182,5 +184,41 @@ func TestUnrecordedHoldsAddress(t *testing.T) {
 	}
 	if got := l.listens(); got != l.sockets.Addr() {
 		t.Errorf("it listens on %s, the survivor on %s", got, l.sockets.Addr())
+	}
+}
+
+// TestExpectedHolder: a worker of this cluster that holds the address is waited for
+// beyond the time in which it should have said hello, for it may be starved; one
+// that does not name this cluster is not.
+func TestExpectedHolder(t *testing.T) {
+	l := &loop{cfg: Config{Run: "/run/shop"}, post: func(event) bool { return true }}
+	l.queue.begun, l.queue.passed = time.Now().Add(-time.Hour), time.Now().Add(-time.Minute) // all that looked for a primary were heard
+	for _, tt := range []struct {
+		name   string
+		env    []string
+		within bool // the time
+		want   bool
+	}{
+		{"of this cluster", []string{RoleVariable + "=" + RoleWorker, RunVariable + "=/run/shop"}, false, true},
+		{"of another", []string{RoleVariable + "=" + RoleWorker, RunVariable + "=/run/other"}, false, false},
+		{"of an earlier commit, in time", []string{RoleVariable + "=" + RoleWorker}, true, true},
+		{"of an earlier commit, too late", []string{RoleVariable + "=" + RoleWorker}, false, false},
+		{"no worker", []string{RunVariable + "=/run/shop"}, true, false},
+	} {
+		holder := exec.Command("cat")
+		holder.Env = tt.env
+		stdin, err := holder.StdinPipe()
+		must(t, err)
+		must(t, holder.Start())
+		g := &adoption{blind: true, refused: true, last: time.Now().Add(-2 * time.Hour)}
+		if tt.within {
+			g.last = time.Now().Add(time.Hour)
+		}
+		p := &pool{spec: quick("web", 1), adoption: g}
+		if got := g.expects(l, p, &inherit.InUseError{PID: holder.Process.Pid, Name: "cat"}); got != tt.want {
+			t.Errorf("%s: expected: %v, want %v", tt.name, got, tt.want)
+		}
+		must(t, stdin.Close())
+		must(t, holder.Wait())
 	}
 }

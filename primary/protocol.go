@@ -63,7 +63,7 @@ func (library) equip(l *loop, s *slot, r *process) func() (equipment, error) {
 	return func() (equipment, error) {
 		boot, err := bootFile(b)
 		return equipment{
-			env:   []string{RoleVariable + "=" + RoleWorker, BootVariable + "=" + strconv.Itoa(bootFD)},
+			env:   []string{RoleVariable + "=" + RoleWorker, BootVariable + "=" + strconv.Itoa(bootFD), RunVariable + "=" + l.cfg.Run},
 			files: append([]int{boot}, fds...),
 			close: func() { _ = unix.Close(boot) }, // sealed, and the process has it
 		}, err

@@ -31,6 +31,7 @@ const (
 const (
 	RoleVariable = "NORESTART_ROLE"    // "worker", "launch"; unset in the primary
 	BootVariable = "NORESTART_BOOT_FD" // descriptor with ipc.Boot
+	RunVariable  = "NORESTART_RUN"     // the run directory of its cluster
 	RoleWorker   = "worker"
 )
 

@@ -131,7 +131,7 @@ func (app App) work() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", primary.BootVariable, err)
 	}
-	for _, name := range []string{primary.RoleVariable, primary.BootVariable} {
+	for _, name := range []string{primary.RoleVariable, primary.BootVariable, primary.RunVariable} {
 		if err := os.Unsetenv(name); err != nil { // its children have no role
 			return err
 		}
