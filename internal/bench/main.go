@@ -67,6 +67,7 @@ var sections = []section{
 
 // long are the sections that take minutes: measured only when they are named.
 var long = []section{
+	{"up", "Many pools by `norestart up`", measureUp},
 	{"scale500", "Large pools, and what a primary does to them", measureScale500},
 	{"sessions", "Memory of an idle session", measureSessions},
 	{"million", "A million requests over rolling reloads", measureMillion},

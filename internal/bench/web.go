@@ -12,6 +12,7 @@ import (
 
 	"github.com/norestart/norestart"
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/notify"
 	"github.com/norestart/norestart/shell"
 	"github.com/norestart/norestart/worker"
 )
@@ -75,6 +76,9 @@ func runBare() error {
 		return err
 	}
 	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := notify.Tell("READY=1"); err != nil { // as a worker of `norestart up`
 		return err
 	}
 	return server(handler("bare", 0)).Serve(ln)
