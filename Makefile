@@ -20,9 +20,8 @@ demo: build ## start a cluster and log in to it
 demo-any: build ## the same with programs in Python and JavaScript
 	@sh examples/any/demo.sh bin
 
-# Transcripts wait more than they work, so one more at once than processors.
 test: ## run all tests
-	@{ $(GO) test -race -parallel 3 -timeout 60m ./...; echo "status $$?"; } 2>&1 | awk -f tools/failed.awk
+	@{ $(GO) test -race -timeout 60m ./...; echo "status $$?"; } 2>&1 | awk -f tools/failed.awk
 
 faults: ## kill the primary at every point of what it does (test: at most of them)
 	FAULTS=all $(GO) test ./internal/e2e -run 'TestFaults' -v -count=1
