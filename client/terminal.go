@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/term"
+
+	"github.com/norestart/norestart/internal/commandline"
 )
 
 // maxTyped bounds the text typed at a prompt that is kept for the next
@@ -20,14 +23,16 @@ const maxTyped = 4 << 10
 // pasteOff stops the terminal from bracketing pasted text.
 const pasteOff = "\x1b[?2004l"
 
-// Terminal is a session over ssh, in which the server edits the line.
+// Terminal is a session over ssh, in which the server edits the line, or one
+// command that takes the terminal.
 type Terminal struct {
-	SSH   *SSH
-	Retry Retry
-	In    *Input
-	TTY   *os.File // the terminal
-	Out   io.Writer
-	Term  string // its kind: TERM
+	SSH      *SSH
+	Retry    Retry
+	In       *Input
+	TTY      *os.File // the terminal
+	Out, Err io.Writer
+	Term     string // its kind: TERM
+	Line     string // the command; empty: a session
 	// Interrupts gets a value for each Ctrl-C while there is no connection.
 	Interrupts <-chan struct{}
 
@@ -88,7 +93,14 @@ func (t *Terminal) serve(ctx context.Context, resumed bool) (status int, err err
 	return t.carry(ctx, ch, reqs, resumed)
 }
 
-// begin asks for a shell with a terminal (RFC 4254 §6.2, §6.5).
+// TakesTerminal reports whether the command of a line wants a person's terminal,
+// with every key.
+func TakesTerminal(line string) bool {
+	words, err := commandline.Parse(line)
+	return err == nil && len(words) > 1 && words[0] == "worker" && words[1] == "attach" && !slices.Contains(words, "--json")
+}
+
+// begin asks for a shell or a command with a terminal (RFC 4254 §6.2, §6.5).
 func (t *Terminal) begin(ch ssh.Channel) error {
 	cols, rows := t.size()
 	pty := struct {
@@ -96,10 +108,14 @@ func (t *Terminal) begin(ch ssh.Channel) error {
 		Cols, Rows, Width, Height uint32
 		Modes                     string
 	}{t.Term, cols, rows, 0, 0, "\x00"}
+	start, payload := "shell", []byte(nil)
+	if t.Line != "" {
+		start, payload = "exec", ssh.Marshal(struct{ Command string }{t.Line})
+	}
 	for _, r := range []struct {
 		name    string
 		payload []byte
-	}{{"pty-req", ssh.Marshal(pty)}, {"shell", nil}} {
+	}{{"pty-req", ssh.Marshal(pty)}, {start, payload}} {
 		ok, err := ch.SendRequest(r.name, true, r.payload)
 		if err != nil {
 			return ErrLost
@@ -133,6 +149,7 @@ func (t *Terminal) carry(ctx context.Context, ch ssh.Channel, reqs <-chan *ssh.R
 		_ = ch.Close()
 	})
 	wg.Go(func() { _ = t.show(ch, resumed); _ = ch.Close() })
+	wg.Go(func() { _, _ = io.Copy(t.Err, ch.Stderr()) })
 	wg.Go(func() { t.resize(ctx, ch) })
 	for req := range reqs {
 		var exit struct{ Status uint32 }

@@ -30,3 +30,19 @@ func TestTypedIsKeptForPromptsOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestCommandsThatTakeTheTerminal(t *testing.T) {
+	for line, want := range map[string]bool{
+		"worker attach web/0":                    true,
+		" worker  attach --read-only 'web/0' #x": true,
+		"worker attach --json web/0":             false,
+		"worker attach 'web/0":                   false,
+		"worker info":                            false,
+		"worker":                                 false,
+		"":                                       false,
+	} {
+		if got := TakesTerminal(line); got != want {
+			t.Errorf("%q: %v, want %v", line, got, want)
+		}
+	}
+}

@@ -103,7 +103,7 @@ func (c *connect) run(std streams, host string) error {
 	} else {
 		status, err = c.overSSH(ctx, cancel, std, in, s, script, signals)
 	}
-	return c.ended(status, err, s.Target)
+	return sessionEnded(status, err, s.Target)
 }
 
 // script returns the commands to run, unless a person types.
@@ -133,7 +133,7 @@ func (c *connect) overSSH(ctx context.Context, cancel context.CancelCauseFunc, s
 			return script.Run(ctx, conn, client.Streams{Out: std.out, Err: std.err, Interrupts: passed})
 		})
 	}
-	t := &client.Terminal{SSH: s, Retry: c.retry(), In: in, TTY: std.in, Out: std.out, Term: os.Getenv("TERM"), Interrupts: signals}
+	t := &client.Terminal{SSH: s, Retry: c.retry(), In: in, TTY: std.in, Out: std.out, Err: std.err, Term: os.Getenv("TERM"), Interrupts: signals}
 	return t.Run(ctx)
 }
 
@@ -175,8 +175,8 @@ func historyFile() (string, error) {
 	return filepath.Join(home, ".local", "state", "norestart", "history"), nil
 }
 
-// ended translates the end of a session into an error.
-func (c *connect) ended(status int, err error, t client.Target) error {
+// sessionEnded translates the end of a session into an error.
+func sessionEnded(status int, err error, t client.Target) error {
 	stopped, atCommand := errors.AsType[*client.ScriptError](err)
 	switch {
 	case atCommand:

@@ -115,7 +115,7 @@ func (c ctl) invocation(args []string) commandline.Invocation {
 		Audit: audit.Reader(c.state),
 		Out:   c.std.out, Err: c.std.err, Mode: commands.Exec, Ask: c.ask(bufio.NewReader(c.std.in)),
 	}
-	if out, ok := c.std.out.(*os.File); ok && term.IsTerminal(int(out.Fd())) && term.IsTerminal(int(c.std.in.Fd())) {
+	if c.std.terminal() {
 		in.Keyboard = c.keyboard
 	}
 	return in

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -37,6 +38,9 @@ Ctrl-C cancels the command; a second Ctrl-C stops waiting for it.
 If the connection is lost before the command was sent, it connects again. A log,
 events or a job that was followed goes on where it broke. No other command is
 sent twice: you are told that its outcome is not known.
+
+On a terminal, "worker attach" gets every key until Ctrl-], and attaches again
+after a lost connection; ~. after Enter leaves at once, ~? lists such keys.
 
 The exit status is that of the command: 0 done, 1 failed, 2 usage, 77 denied,
 124 timed out, 127 no such command, 130 cancelled. It is 1 if the command was not
@@ -87,6 +91,13 @@ func (l *login) exec(std streams, limit time.Duration, host string, words []stri
 	}
 	signals, stop := interrupts()
 	defer stop()
+	if std.terminal() && client.TakesTerminal(line(words)) {
+		t := &client.Terminal{
+			SSH: s, Retry: l.retry(), In: in, TTY: std.in, Out: std.out, Err: std.err,
+			Term: os.Getenv("TERM"), Line: line(words), Interrupts: signals,
+		}
+		return atTerminal(ctx, t, limit)
+	}
 	c := &client.Command{
 		SSH: s, Retry: l.retry(), Line: line(words), Notes: std.err,
 		Streams: client.Streams{Answer: in.Line, Out: std.out, Err: std.err},
@@ -102,6 +113,15 @@ func (l *login) exec(std streams, limit time.Duration, host string, words []stri
 		return &control.Error{Status: status}
 	}
 	return nil
+}
+
+// atTerminal runs a command that takes the terminal.
+func atTerminal(ctx context.Context, t *client.Terminal, limit time.Duration) error {
+	status, err := t.Run(ctx)
+	if context.Cause(ctx) == errTimeout {
+		return &control.Error{Status: commands.StatusTimeout, Err: fmt.Errorf("timed out after %s", limit)}
+	}
+	return sessionEnded(status, err, t.SSH.Target)
 }
 
 // line returns the command line for words; a single word is one already.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/norestart/norestart/commands"
 )
@@ -29,6 +30,12 @@ func main() {
 type streams struct {
 	in       *os.File
 	out, err io.Writer
+}
+
+// terminal reports whether a person types at the input and sees the output.
+func (s streams) terminal() bool {
+	out, ok := s.out.(*os.File)
+	return ok && term.IsTerminal(int(out.Fd())) && term.IsTerminal(int(s.in.Fd()))
 }
 
 // subcommands lists the commands in the order of the help.
