@@ -16,4 +16,5 @@ type CallReply struct {
 	Worker string
 	Data   []byte
 	Error  string // empty: it answered
+	Code   string // of the error, as in [Error]; empty: none is known
 }

@@ -15,7 +15,7 @@ const (
 	HandlerModuleAbandon = HandlerPrefix + "module abandon" // go on as before
 
 	HandlerMail     = HandlerPrefix + "mail"      // answers with MailInfo as JSON
-	HandlerMailSend = HandlerPrefix + "mail send" // the worker of the first argument sends to the second what is the third
+	HandlerMailSend = HandlerPrefix + "mail send" // the worker of the first argument sends to the second what is the third, within the time of the fourth
 
 	// The configuration of the application as JSON is the argument of these.
 	HandlerConfigCheck = HandlerPrefix + "config check" // would it be applied?

@@ -3,6 +3,7 @@ package primary
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -89,6 +90,9 @@ func (c *calls) take(conn *ipc.Conn, token string, inc uint64) {
 	r := control.CallReply{Worker: q.worker}
 	if err := converse(conn, q, &r); err != nil {
 		r.Error = err.Error()
+		if e, ok := errors.AsType[*control.Error](err); ok {
+			r.Code = e.Code
+		}
 	}
 	q.reply <- answered{CallReply: r}
 }
@@ -169,7 +173,7 @@ func (r *round) silent(after time.Duration, fn func(control.CallReply) error) er
 		}
 	}
 	for _, w := range r.waiting {
-		if err := fn(control.CallReply{Worker: w, Error: fmt.Sprintf("no answer within %v", after)}); err != nil {
+		if err := fn(control.CallReply{Worker: w, Error: fmt.Sprintf("no answer within %v", after), Code: control.ErrTimeout.Code}); err != nil {
 			return err
 		}
 	}

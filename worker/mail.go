@@ -37,8 +37,8 @@ type Message struct {
 // Done tells the sender that the message was handled.
 func (m *Message) Done() { m.m.Done() }
 
-// Fail tells the sender that the message is refused: its Send returns err, which
-// crosses as a [control.Error]. It is not received again.
+// Fail tells the sender that the message is refused: its Send returns an error with
+// err in it, which crosses as a [control.Error]. It is not received again.
 func (m *Message) Fail(err error) { m.m.Fail(err) }
 
 // Retry puts the message back: it is received again after that time, before any
@@ -322,10 +322,7 @@ func (w *Worker) sendToEach(ctx context.Context, pool string, data []byte) error
 	var wg sync.WaitGroup
 	for i := range failed {
 		wg.Go(func() {
-			slot := fmt.Sprintf("%s/%d", pool, i)
-			if err := w.mail.outbox.Send(ctx, slot, data); err != nil {
-				failed[i] = fmt.Errorf("%s: %w", slot, err)
-			}
+			failed[i] = w.mail.outbox.Send(ctx, fmt.Sprintf("%s/%d", pool, i), data)
 		})
 	}
 	wg.Wait()

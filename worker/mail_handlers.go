@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/norestart/norestart/control"
@@ -38,11 +39,18 @@ func (w *Worker) mailInfo() control.MailInfo {
 // sendFor sends for an operator. All workers of the pool are asked: only the one that
 // is named sends.
 func (w *Worker) sendFor(ctx context.Context, args []string) ([]byte, error) {
-	if len(args) != 3 {
+	if len(args) != 4 {
 		return nil, control.ErrUsage
 	}
-	if args[0] != w.ID() {
-		return nil, nil
+	within, err := time.ParseDuration(args[3])
+	if err != nil || args[0] != w.ID() {
+		return nil, err
 	}
-	return nil, w.Send(ctx, args[1], []byte(args[2]))
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("no answer within %v", within))
+	defer cancel()
+	err = w.Send(ctx, args[1], []byte(args[2]))
+	if err != nil && ctx.Err() != nil { // also of one among several
+		err = &control.Error{Code: control.ErrTimeout.Code, Message: err.Error()}
+	}
+	return nil, err
 }

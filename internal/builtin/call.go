@@ -19,8 +19,8 @@ func callCommand() commands.Command {
 	return commands.Command{
 		Name: "call", Role: commands.Operator, Group: groupChange, Flags: callFlags, Run: run(2, -1, callPool), Complete: first(ownPool),
 		Usage: "POOL HANDLER [ARG…]", Summary: "run a handler in every ready worker of a pool",
-		Help: "Shows all answers, and fails if one worker fails or does not answer in time. Put --\n" +
-			"before words that look like flags.",
+		Help: "Shows all answers, and fails if one worker fails, with status 124 if all of\n" +
+			"these just did not answer in time. Put -- before words that look like flags.",
 	}
 }
 
@@ -43,6 +43,7 @@ type replies struct {
 	call  *Call
 	views []replyView
 	lines []string // of those that failed
+	late  int      // so many of them have not answered in time
 }
 
 func callPool(ctx context.Context, call *Call) error {
@@ -84,6 +85,9 @@ func (r *replies) take(reply control.CallReply) error {
 	r.views = append(r.views, viewReply(reply))
 	if reply.Error != "" {
 		r.lines = append(r.lines, reply.Worker+": "+reply.Error)
+		if reply.Code == control.ErrTimeout.Code {
+			r.late++
+		}
 		return nil
 	}
 	if r.call.JSON {
@@ -113,8 +117,12 @@ func (r *replies) end(pool string) error {
 		return &control.Error{Code: "no_answer", Message: fmt.Sprintf("no worker of %s is ready", pool), Hint: "worker list"}
 	}
 	if len(r.lines) > 0 {
+		code := "partial"
+		if r.late == len(r.lines) {
+			code = control.ErrTimeout.Code
+		}
 		return &control.Error{
-			Code:    "partial",
+			Code:    code,
 			Message: fmt.Sprintf("%d of %d workers failed", len(r.lines), len(r.views)),
 			Lines:   r.lines, Details: map[string]any{"replies": r.views},
 		}

@@ -245,6 +245,11 @@ func TestCallInPart(t *testing.T) {
 	if diff := cmp.Diff(want, newSession(t, f).do(t.Context(), "call web count --json")); diff != "" {
 		t.Error(diff)
 	}
+	f.replies[1].Code = control.ErrTimeout.Code
+	want = result{124, "web/0: 12\nweb/0: 3\nweb/2: \\xff\n", "error: 1 of 3 workers failed\n  web/1: timed out\n"}
+	if diff := cmp.Diff(want, newSession(t, f).do(t.Context(), "call web count")); diff != "" {
+		t.Error(diff)
+	}
 	want = result{1, "", "error: no worker of web is ready\nhint: worker list\n"}
 	if diff := cmp.Diff(want, newSession(t, &fake{}).do(t.Context(), "call web count")); diff != "" {
 		t.Error(diff)

@@ -30,7 +30,8 @@ func mailCommands() []commands.Command {
 			Name: "send", Role: commands.Operator, Group: groupChange, Flags: sendFlags, Run: run(2, -1, sendMessage), Complete: first(ownPool),
 			Usage: "POOL[/SLOT|/*] MESSAGE…", Summary: "send a message to a mailbox of the application",
 			Help: "To one worker, to any worker of a pool that is ready, or to each of its workers. Ends\n" +
-				"when the message was handled. Several words have one space between them.",
+				"when the message was handled; with status 124 if that takes too long: it may be handled\n" +
+				"yet, and the error says so. Several words have one space between them.",
 		},
 	}
 }
@@ -115,7 +116,8 @@ func sendMessage(ctx context.Context, call *Call) error {
 	}
 	var answer control.CallReply
 	err = call.ask(ctx, control.CallRequest{
-		Pool: pool, Handler: control.HandlerMailSend, Args: []string{by, words[0], strings.Join(words[1:], " ")}, Timeout: timeout,
+		Pool: pool, Handler: control.HandlerMailSend, Args: []string{by, words[0], strings.Join(words[1:], " "), timeout.String()},
+		Timeout: timeout + callMargin, // the worker knows more about what is late
 	}, func(r control.CallReply) error {
 		if r.Worker == by {
 			answer = r
@@ -126,13 +128,25 @@ func sendMessage(ctx context.Context, call *Call) error {
 	case err != nil:
 		return err
 	case answer.Error != "":
-		return &control.Error{Code: "not_handled", Message: fmt.Sprintf("%s has not handled the message: %s", words[0], answer.Error), Hint: "mail list"}
+		return notHandled(words[0], answer)
 	case answer.Worker == "":
 		return &control.Error{Code: control.ErrUnavailable.Code, Message: fmt.Sprintf("worker %s has just ended: the message may be handled", by), Hint: "mail list"}
 	case call.JSON:
 		return call.WriteJSON(map[string]any{"handled": true})
 	}
 	return call.write("handled\n")
+}
+
+// notHandled tells why, of several messages with a line for each.
+func notHandled(to string, r control.CallReply) error {
+	e := &control.Error{Code: "not_handled", Message: r.Error, Hint: "mail list"}
+	if r.Code == control.ErrTimeout.Code {
+		e.Code = r.Code
+	}
+	if lines := strings.Split(r.Error, "\n"); len(lines) > 1 {
+		e.Message, e.Lines = fmt.Sprintf("%d workers of %s have not handled the message", len(lines), strings.TrimSuffix(to, "/*")), lines
+	}
+	return e
 }
 
 // sender is the worker that sends the message: the receiver itself, or any of the
@@ -155,6 +169,8 @@ func (c *Call) sender(ctx context.Context, pool, to string) (string, error) {
 	switch {
 	case one && !known:
 		return "", &control.Error{Code: control.ErrNoWorker.Code, Message: fmt.Sprintf("no worker %q", to), Hint: control.ErrNoWorker.Hint}
+	case one:
+		return "", &control.Error{Code: control.ErrUnavailable.Code, Message: fmt.Sprintf("worker %s is not ready", to), Hint: "worker list"}
 	case known:
 		return "", &control.Error{Code: control.ErrUnavailable.Code, Message: fmt.Sprintf("no worker of %s is ready", to), Hint: "worker list"}
 	}

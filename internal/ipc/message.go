@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -354,7 +355,11 @@ func FailureOf(err error) *control.Error {
 		return nil
 	}
 	var e *control.Error
-	if !errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, context.DeadlineExceeded):
+		return &control.Error{Code: control.ErrTimeout.Code, Message: err.Error()}
+	default:
 		return &control.Error{Code: control.ErrInternal.Code, Message: err.Error()}
 	}
 	return &control.Error{Code: e.Code, Message: err.Error(), Hint: e.Hint, Job: e.Job}

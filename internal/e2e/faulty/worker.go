@@ -62,6 +62,9 @@ func serve(ctx context.Context, w *worker.Worker) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	handle(w, end)
+	if _, ok := asked("mail", w.Slot()); ok {
+		receive(ctx, w)
+	}
 	if err := register(w); err != nil {
 		return err
 	}

@@ -232,7 +232,7 @@ func TestRefused(t *testing.T) {
 				s.cut()
 			}
 			m.Fail(&control.Error{Code: "full", Message: "the disk is full"})
-			if err := <-ended; err == nil || err.Error() != "the disk is full" {
+			if err := <-ended; err == nil || err.Error() != "message to jobs/0: refused: the disk is full" {
 				t.Errorf("got %v", err)
 			}
 			receive(t, s.inbox).Done()

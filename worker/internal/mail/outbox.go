@@ -39,10 +39,10 @@ func (o *Outbox) Send(ctx context.Context, slot string, data []byte) error {
 	}
 	for {
 		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+			return fmt.Errorf("message to %s: %w: %w", slot, ErrNotSent, context.Cause(ctx))
 		}
 		if err := o.Living.Err(); err != nil {
-			return context.Cause(o.Living)
+			return fmt.Errorf("message to %s: %w: %w", slot, ErrNotSent, context.Cause(o.Living))
 		}
 		if err := o.peer(slot).send(ctx, data); err != errReplaced {
 			return err

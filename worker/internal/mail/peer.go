@@ -65,7 +65,7 @@ func (p *peer) put(ctx context.Context, data []byte) (*letter, error) {
 		p.mu.Lock()
 		if err != nil {
 			p.window.leave(t)
-			return nil, fmt.Errorf("wait for room among the messages to %s: %w", p.slot, err)
+			return nil, fmt.Errorf("message to %s: %w: no room among those that wait: %w", p.slot, ErrNotSent, err)
 		}
 	}
 	if p.given != nil {

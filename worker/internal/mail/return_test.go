@@ -81,7 +81,7 @@ func TestFailureComesFirst(t *testing.T) {
 	if len(p.queue) != 1 || len(lost[1].result) != 1 {
 		t.Fatalf("%d messages are left", len(p.queue))
 	}
-	if err := <-lost[1].result; err == nil || err.Error() != "the disk is full" {
+	if err := <-lost[1].result; err == nil || err.Error() != "message to : refused: the disk is full" {
 		t.Error(err)
 	}
 }

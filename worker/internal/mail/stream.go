@@ -3,6 +3,7 @@ package mail
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net"
 	"slices"
 )
@@ -112,7 +113,7 @@ func (p *peer) failedAt(f frame) {
 	for i, l := range p.queue { // also of an earlier stream: it comes before it is sent again
 		if l.seq == f.seq && l.sent {
 			p.remove(i)
-			l.result <- f.err()
+			l.result <- fmt.Errorf("message to %s: refused: %w", p.slot, f.err())
 			return
 		}
 	}
