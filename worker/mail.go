@@ -52,7 +52,7 @@ func (w *Worker) Mailbox() *Mailbox {
 	w.mail.opening.Do(func() {
 		in := mail.NewInbox(w.Incarnation())
 		in.Enter, in.Go = w.enter, func(f func()) { w.wg.Go(f) }
-		if err := w.Register(mailModule, mailState(in)); err != nil {
+		if err := w.register(mailModule, mailState(in)); err != nil {
 			panic("worker: " + err.Error()) // the name is ours
 		}
 		context.AfterFunc(w.serving, in.End)

@@ -250,6 +250,13 @@ func TestUnregister(t *testing.T) {
 	if err := w.Register("b", Module{Version: "1.0"}); err == nil || !strings.Contains(err.Error(), "must be like v1.2.0") {
 		t.Errorf("a version that is none: %v", err)
 	}
+	w.Mailbox()
+	if err := w.Register("norestart.mail", m); err == nil || err.Error() != "register module norestart.mail: names that begin with norestart. are norestart's own" {
+		t.Errorf("a name of norestart: %v", err)
+	}
+	if w.Unregister("norestart.mail") == nil {
+		t.Error("the mailbox is unregistered")
+	}
 	must(t, w.Register("late", Module{Version: "v1.0.0", Init: func(_ context.Context, s *Scope) error {
 		s.Handle("/late", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "late") }))
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,16 +51,22 @@ func (all *modules) find(name string) *module {
 	return nil
 }
 
-// Register adds a module to the worker. Before [Worker.Load] it only notes it; its
+// Register adds a module to the worker. Its name must not begin with "norestart.". Before [Worker.Load] it only notes it; its
 // hooks are called then, or at once if the others have begun already: by Init,
 // because the state that came from a predecessor has been given out.
 func (w *Worker) Register(name string, m Module) error {
 	switch {
 	case name == "":
 		return errors.New("register a module: it needs a name")
+	case strings.HasPrefix(name, control.HandlerPrefix):
+		return fmt.Errorf("register module %s: names that begin with %s are norestart's own", name, control.HandlerPrefix)
 	case !semver.IsValid(m.Version):
 		return fmt.Errorf("register module %s: version %q: must be like v1.2.0", name, m.Version)
 	}
+	return w.register(name, m)
+}
+
+func (w *Worker) register(name string, m Module) error {
 	w.modules.busy.Lock()
 	defer w.modules.busy.Unlock()
 	if w.modules.find(name) != nil {
@@ -90,7 +97,7 @@ func (w *Worker) Unregister(name string) error {
 	w.modules.busy.Lock()
 	defer w.modules.busy.Unlock()
 	one := w.modules.find(name)
-	if one == nil {
+	if one == nil || one.internal() {
 		return fmt.Errorf("unregister module %s: it is not registered", name)
 	}
 	left := slices.DeleteFunc(w.modules.list(), func(m *module) bool { return m == one })
