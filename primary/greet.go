@@ -91,6 +91,7 @@ type known struct {
 	inc     uint64
 	pool    control.PoolSpec
 	sockets bool // it is to give the pool's sockets back
+	keeps   bool // it holds the descriptors of other pools
 }
 
 // greetWorker holds a conversation on worker.sock: a process proves by its secret
@@ -107,7 +108,7 @@ func (p *Primary) greetWorker(ctx context.Context, conn *ipc.Conn) error {
 	if err != nil {
 		return err
 	}
-	conn.Trust(k.sockets || len(k.slot.pool.keeps) > 0) // what programs have stored
+	conn.Trust(k.sockets || k.keeps) // what programs have stored
 	if err := p.welcome(conn, k.sockets); err != nil {
 		return nil // it has gone
 	}
@@ -146,7 +147,7 @@ func (l *loop) known(h ipc.Hello, conn *ipc.Conn) (known, error) {
 func (p *pool) known(s *slot, h ipc.Hello, r *process) known {
 	spec := p.spec
 	spec.Listen = p.listenOf(r.gen)
-	return known{s, h.Incarnation, spec, p.wantsSockets(h, r)}
+	return known{s, h.Incarnation, spec, p.wantsSockets(h, r), len(p.keeps) > 0}
 }
 
 // givers is how many survivors are asked for the same sockets: the first may die
