@@ -25,6 +25,13 @@ func (p *proposal) close() {
 	}
 }
 
+// handOver gives the generations to another owner, who closes them.
+func (p *proposal) handOver() *proposal {
+	given := *p
+	p.next = nil
+	return &given
+}
+
 // take is the next generation of a pool.
 func (p *proposal) take(pool string) *generation {
 	g := p.next[pool]

@@ -15,16 +15,17 @@ const kindConfig = "config reload"
 
 // configJob takes in a configuration as a whole, or not at all.
 //
-//	adding ──► replacing ──► growing ──► ending ──► ok
-//	   └───────────┴─ fails ─────┘
-//	                    ▼
-//	                 undoing ──► failed
+//	checking ──► adding ──► replacing ──► growing ──► ending ──► ok
+//	    │           └───────────┴─ fails ─────┘
+//	    ▼                            ▼
+//	  failed                      undoing ──► failed
 //
-// New pools come first, then new generations of those that change, then more
+// What the pools check by themselves comes before anything changes. New pools come first, then new generations of those that change, then more
 // workers. All of that can be taken back. Only when it has proved itself do pools
 // and workers end that are not wanted any more: there is no way back from there.
 type configJob struct {
 	configState
+	prop   *proposal        // until it is checked
 	cycles reloadJob        // the reloads in progress
 	before map[*slot]uint64 // the last exits when it began
 	told   map[*slot]bool   // of which it was told that they are ready
@@ -43,12 +44,15 @@ type configState struct {
 type configPhase string
 
 const (
+	configChecking  configPhase = "checking"  // pools that are new or change are checked
 	configAdding    configPhase = "adding"    // new pools start
 	configReplacing configPhase = "replacing" // pools get new generations, one after the other
 	configGrowing   configPhase = "growing"   // more workers start
 	configEnding    configPhase = "ending"    // what is not wanted any more ends
 	configUndoing   configPhase = "undoing"   // all goes back
 )
+
+const nothingChanged = "; nothing was changed"
 
 // configPool is what becomes of a pool.
 type configPool struct {
@@ -70,15 +74,33 @@ func (l *loop) reconfigure(prop *proposal, owner string) (*job, error) {
 	if err := l.clash(prop.Spec); err != nil {
 		return nil, err
 	}
-	w := &configJob{configState: configState{Phase: configAdding, From: l.configuration(), To: prop.Configuration}, told: make(map[*slot]bool)}
+	w := &configJob{configState: configState{Phase: configChecking, From: l.configuration(), To: prop.Configuration}, told: make(map[*slot]bool)}
 	w.Pools = w.plan(l, all)
 	j, err := l.begin(kindConfig, "", owner, l.pools, w)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.addPools(l, j, prop); err != nil {
+	w.prop = prop.handOver()
+	if err = w.addChecks(l); err == nil && len(w.cycles.errands.todo) > 0 {
+		w.enter(l, configChecking)
+		return j, nil
+	}
+	if err == nil {
+		err = w.takeIn(l, j)
+	}
+	if err != nil {
+		w.prop.close()
 		l.withdraw(j)
-		return nil, fmt.Errorf("%w; nothing was changed", err)
+		return nil, err
+	}
+	return j, nil
+}
+
+// takeIn begins with what was checked.
+func (w *configJob) takeIn(l *loop, j *job) error {
+	prop := w.prop
+	if err := w.addPools(l, j, prop); err != nil {
+		return fmt.Errorf("%w%s", err, nothingChanged)
 	}
 	for _, c := range w.Pools {
 		p, _ := l.pool(c.Name) // of the plan
@@ -94,8 +116,9 @@ func (l *loop) reconfigure(prop *proposal, owner string) (*job, error) {
 	for _, s := range l.slots() {
 		w.before[s] = s.lastExit()
 	}
+	prop.close()
 	w.enter(l, configAdding)
-	return j, nil
+	return nil
 }
 
 // plan is what becomes of each pool that changes, or whose target is another than
@@ -154,6 +177,8 @@ func (w *configJob) enter(l *loop, phase configPhase) {
 func (w *configJob) advance(l *loop, j *job) {
 	for more := true; more && j.State == control.JobRunning; {
 		switch w.Phase {
+		case configChecking:
+			more = w.check(l, j)
 		case configAdding, configGrowing:
 			more = w.prove(l, j)
 		case configReplacing:

@@ -40,7 +40,6 @@ func (l *loop) readAnew() *reading {
 
 // errand is one of them.
 type errand struct {
-	pool       *pool
 	what       string // "update" or "check"
 	generation *generation
 	spec       control.PoolSpec
@@ -57,21 +56,20 @@ type errand struct {
 
 // newErrand prepares what a pool runs in the environment, in the directory and as
 // the user of its workers to come.
-func (l *loop) newErrand(p *pool, what string, as control.Errand, in control.Program) (*errand, error) {
+func (l *loop) newErrand(spec control.PoolSpec, what string, as control.Errand, in control.Program) (*errand, error) {
 	in.Command = as.Command
-	spec := p.spec
 	spec.Program = &in
 	g, err := l.cfg.generation(spec)
 	if err != nil {
-		return nil, fmt.Errorf("%s of %s: %w", what, p.spec.Name, err)
+		return nil, fmt.Errorf("%s of %s: %w", what, spec.Name, err)
 	}
 	return &errand{
-		pool: p, what: what, generation: g, spec: spec, as: as,
+		what: what, generation: g, spec: spec, as: as,
 		run: &process{gate: make(chan int, 1)}, unwanted: make(chan struct{}),
 	}, nil
 }
 
-func (e *errand) String() string { return e.what + " of " + e.pool.spec.Name }
+func (e *errand) String() string { return e.what + " of " + e.spec.Name }
 
 // updatesOf are the updates of pools: of the same command in the same place one.
 func (l *loop) updatesOf(pools []*pool) (b errands, err error) {
@@ -81,7 +79,7 @@ func (l *loop) updatesOf(pools []*pool) (b errands, err error) {
 		if p.spec.Program == nil || len(p.spec.Program.Update.Command) == 0 {
 			continue
 		}
-		e, err := l.newErrand(p, "update", p.spec.Program.Update, *p.spec.Program)
+		e, err := l.newErrand(p.spec, "update", p.spec.Program.Update, *p.spec.Program)
 		if err != nil {
 			b.drop()
 			return b, err
@@ -154,17 +152,24 @@ func (b *errands) addChecks(l *loop, w *reloadJob) error {
 		}
 	}
 	for _, c := range w.todo {
-		own, g := c.pool.spec.Program, c.generation
-		if own == nil || g == nil || len(own.Check.Command) == 0 {
-			continue
-		}
-		e, err := l.newErrand(c.pool, "check", own.Check, control.Program{Env: g.env, Dir: g.dir})
-		if err != nil {
+		if err := b.addCheck(l, c.pool.spec, c.generation); err != nil {
 			return err
 		}
-		b.todo = append(b.todo, e)
 	}
 	return nil
+}
+
+// addCheck adds the check of a generation, if its pool has one.
+func (b *errands) addCheck(l *loop, spec control.PoolSpec, g *generation) error {
+	own := spec.Program
+	if own == nil || g == nil || len(own.Check.Command) == 0 {
+		return nil
+	}
+	e, err := l.newErrand(spec, "check", own.Check, control.Program{Env: g.env, Dir: g.dir})
+	if err == nil {
+		b.todo = append(b.todo, e)
+	}
+	return err
 }
 
 // makeGenerations takes in what was read of the pools, which wait for their turn.
@@ -220,7 +225,7 @@ func (l *loop) errandRecords() (all []errandRecord) {
 	for _, e := range l.errands {
 		if e.started.PID != 0 {
 			left := leftover{[]proc.ID{e.started}, e.group}
-			all = append(all, errandRecord{e.pool.spec.Name, e.what, left, e.spec.KillAfter})
+			all = append(all, errandRecord{e.spec.Name, e.what, left, e.spec.KillAfter})
 		}
 	}
 	return all

@@ -16,7 +16,7 @@ import (
 // executed when the record has it.
 func (l *loop) runErrand(e *errand, j *job) {
 	l.errands = append(l.errands, e)
-	name := e.pool.spec.Name
+	name := e.spec.Name
 	j.note("%s: %s in %s: %s", name, e.what, e.generation.dir, words(e.as.Command))
 	e.group = l.spawn.errandGroup(e, j.ID)
 	post, sp := l.post, l.spawn
@@ -37,7 +37,7 @@ func (sp *spawner) errandGroup(e *errand, job string) proc.Cgroup {
 	if e.spec.KillGroup == control.KillOwnGroup {
 		return ""
 	}
-	return sp.group.Child(fmt.Sprintf("norestart.%s.%s.%s.%s", sp.cfg.Spec.Name, e.pool.spec.Name, e.what, job))
+	return sp.group.Child(fmt.Sprintf("norestart.%s.%s.%s.%s", sp.cfg.Spec.Name, e.spec.Name, e.what, job))
 }
 
 // errandFailure is empty for one that ended well.
@@ -52,7 +52,7 @@ func errandFailure(exit control.Exit, why string) string {
 // runErrand runs an errand to its end. Its lines are told as they come, and go to
 // the log.
 func (sp *spawner) runErrand(e *errand, post func(event) bool, tell func(control.JobEvent)) (exit control.Exit, why string, last []string) {
-	name, begun := e.pool.spec.Name, time.Now()
+	name, begun := e.spec.Name, time.Now()
 	unlock, err := e.lock(tell)
 	if err != nil {
 		return control.Exit{Code: -1, Reason: err.Error()}, "", nil

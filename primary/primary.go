@@ -150,6 +150,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	l, err := p.assemble(r, nil)
 	if err == nil {
 		given.unused(l)
+		err = p.checkFirst(ctx, l)
+	}
+	if err == nil {
 		err = p.prepare(l)
 	}
 	if err != nil {

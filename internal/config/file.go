@@ -170,9 +170,9 @@ type Pool struct {
 	Update Words `toml:"update" example:"[\"npm\", \"ci\"]"`
 	// UpdateTimeout is how long that may take.
 	UpdateTimeout Duration `toml:"update_timeout" default:"10m"`
-	// Check is the same before each reload, also one by `restart`, as the workers to
-	// come would be started. If it fails, no worker is touched. `rollback` does
-	// without.
+	// Check is the same before each start and reload, also one by `config reload` or
+	// `restart`, as the workers to come would be started. If it fails, no worker is
+	// started or touched. `rollback` does without.
 	Check Words `toml:"check" example:"[\"nginx\", \"-t\"]"`
 	// CheckTimeout is how long that may take.
 	CheckTimeout Duration `toml:"check_timeout" default:"30s"`
