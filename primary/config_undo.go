@@ -160,6 +160,7 @@ func (l *loop) removePool(name string) {
 	i := slices.IndexFunc(l.pools, func(p *pool) bool { return p.spec.Name == name })
 	p := l.pools[i]
 	p.unlisten()
+	l.shut = append(l.shut, p.shut...)
 	for _, g := range p.generations {
 		g.forget()
 	}

@@ -178,10 +178,7 @@ func (p *pool) closeUnused() {
 	p.open = slices.DeleteFunc(p.open, func(o *listener) bool {
 		used := slices.ContainsFunc(p.generations, func(g *generation) bool { return slices.Contains(g.listen, o.addr) && p.uses(g.number) })
 		if !used {
-			if p.keeper != nil {
-				p.keeper.unkeep(p.keptName(o))
-			}
-			_ = o.group.Close()
+			p.shutListener(o)
 		}
 		return !used
 	})
@@ -190,12 +187,35 @@ func (p *pool) closeUnused() {
 // unlisten closes the primary's own copies: the port refuses from now on.
 func (p *pool) unlisten() {
 	for _, o := range p.open {
-		if p.keeper != nil {
-			p.keeper.unkeep(p.keptName(o))
-		}
-		_ = o.group.Close()
+		p.shutListener(o)
 	}
 	p.open = nil
+}
+
+func (p *pool) shutListener(o *listener) {
+	if p.keeper != nil {
+		p.keeper.unkeep(p.keptName(o))
+	}
+	_ = o.group.Close()
+	p.shut = append(p.shut, o.group)
+}
+
+// removeFiles removes the files of unix sockets that came from an earlier primary,
+// once no process listens on them: only then are they known to be nobody else's.
+func (l *loop) removeFiles() {
+	left := func(groups []*inherit.Group) []*inherit.Group {
+		return slices.DeleteFunc(groups, func(g *inherit.Group) bool {
+			done, err := g.RemoveFile()
+			if err != nil {
+				l.tell(control.Event{Kind: control.EventClusterTrouble, Text: err.Error()})
+			}
+			return done
+		})
+	}
+	l.shut = left(l.shut)
+	for _, p := range l.pools {
+		p.shut = left(p.shut)
+	}
 }
 
 // leaves reports whether a process accepts on an address on which its successor

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 	"github.com/norestart/norestart/internal/notify"
 	"github.com/norestart/norestart/internal/trim"
@@ -46,9 +47,10 @@ type loop struct {
 	healing  healing
 	queue    queueCheck
 	adopted  []adoptee
-	im       *image    // what the image before this one left; nil after a start
-	jobs     []*job    // in the order in which they began
-	errands  []*errand // that run
+	im       *image           // what the image before this one left; nil after a start
+	jobs     []*job           // in the order in which they began
+	errands  []*errand        // that run
+	shut     []*inherit.Group // of pools that are no more
 	lastJob  int
 	since    time.Time
 	began    time.Duration // the same on the clock that nobody can set
@@ -100,6 +102,9 @@ func (l *loop) run(ctx context.Context, events <-chan event, signals chan os.Sig
 		case <-tick.C:
 			l.checkBeats(time.Now())
 			l.discardHungUp()
+			if !l.stopping { // to look is to connect, and workers still accept
+				l.removeFiles()
+			}
 			l.lookAgain()
 			l.heal(time.Now())
 			l.relieve()

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/norestart/norestart/control"
+	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 )
 
@@ -17,9 +18,10 @@ type pool struct {
 	protocol   protocol
 	target     int
 	configured int
-	open       []*listener  // of all generations in use
-	given      *given       // by the manager of the primary
-	wasOpen    []openRecord // by the last primary
+	open       []*listener      // of all generations in use
+	shut       []*inherit.Group // closed, of which the file of a unix socket may be left
+	given      *given           // by the manager of the primary
+	wasOpen    []openRecord     // by the last primary
 	keeper     *pool
 	keeps      []*pool                 // of which it is the keeper
 	relay      *pool                   // that passes on to this one; nil: none

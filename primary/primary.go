@@ -219,6 +219,7 @@ func (l *loop) close() {
 			g.close()
 		}
 	}
+	l.removeFiles()
 }
 
 // serve runs the loop, the sockets and the signals until the loop ends.

@@ -205,7 +205,7 @@ func (g *Group) Hold() (release func()) {
 
 // Close closes all sockets, so that clients are refused, and removes the file
 // of a unix socket if the group made it, or found it and no process listens on
-// it now. Connections in queues that no other process holds are reset. Close
+// it now: else [Group.RemoveFile] does so later. Connections in queues that no other process holds are reset. Close
 // takes effect when the last hold is released ([Group.Hold]).
 func (g *Group) Close() error {
 	g.mu.Lock()
@@ -227,9 +227,34 @@ func (g *Group) close() error {
 			errs = append(errs, fmt.Errorf("close socket: %w", err))
 		}
 	}
-	if g.file != nil && g.file.restored {
-		errs = append(errs, g.file.removeUnheld())
+	g.fds = nil
+	if g.file == nil || !g.file.restored {
+		g.file = nil
+		return errors.Join(errs...)
 	}
-	g.fds, g.file = nil, nil
-	return errors.Join(errs...)
+	_, err := g.removeUnheld()
+	return errors.Join(append(errs, err)...)
+}
+
+// RemoveFile removes the file of a closed group on which another process still
+// listened when it was closed. It returns false as long as one does.
+func (g *Group) RemoveFile() (done bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.over || g.holds > 0 {
+		return false, nil
+	}
+	return g.removeUnheld()
+}
+
+func (g *Group) removeUnheld() (done bool, err error) {
+	if g.file == nil {
+		return true, nil
+	}
+	if g.file.alive() != nil {
+		return false, nil
+	}
+	f := g.file
+	g.file = nil
+	return true, f.remove()
 }

@@ -201,12 +201,3 @@ func restoredFile(path string) *unixFile {
 	f.restored = true
 	return f
 }
-
-// removeUnheld is remove for a restored file, after our sockets were closed.
-func (f *unixFile) removeUnheld() error {
-	if f.alive() != nil {
-		f.close()
-		return nil
-	}
-	return f.remove()
-}

@@ -341,9 +341,12 @@ func TestRestoredUnixSocket(t *testing.T) {
 			if _, err := os.Lstat(path); err != nil {
 				t.Errorf("a file that somebody listens on: %v", err)
 			}
-			g = mustRestore(t, "unix://"+path, Slots, []int{fd})
-			if err := g.Close(); err != nil {
-				t.Fatal(err)
+			if done, err := g.RemoveFile(); done || err != nil {
+				t.Errorf("while somebody listens: %v, %v", done, err)
+			}
+			unix.Close(fd)
+			if done, err := g.RemoveFile(); !done || err != nil {
+				t.Errorf("when nobody listens: %v, %v", done, err)
 			}
 			if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("a file that nobody listens on: %v", err)
@@ -386,6 +389,9 @@ func TestRestoredUnixSocketWhoseFileIsAnothers(t *testing.T) {
 			}
 			if err := g.Close(); err != nil {
 				t.Fatal(err)
+			}
+			if done, err := g.RemoveFile(); done == (when == "before") || err != nil {
+				t.Errorf("the file of another: %v, %v", done, err)
 			}
 			answers(t, path, next)
 		})
