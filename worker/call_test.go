@@ -36,7 +36,7 @@ func TestHandlers(t *testing.T) {
 		"panics":     {ipc.Question{Handler: "panic"}, "", control.ErrInternal.Code, "handler panic panicked: oh"},
 		"too large":  {ipc.Question{Handler: "large"}, "", control.ErrInternal.Code, "the answer is too large"},
 		"unknown":    {ipc.Question{Handler: "jion"}, "", control.ErrNoHandler.Code, `no handler "jion"`},
-		"in time":    {ipc.Question{Handler: "slow", Timeout: 10 * time.Millisecond}, "", control.ErrInternal.Code, "context deadline exceeded"},
+		"in time":    {ipc.Question{Handler: "slow", Timeout: 10 * time.Millisecond}, "", control.ErrTimeout.Code, "context deadline exceeded"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
