@@ -86,7 +86,20 @@ func (c *chaos) fillDisk(ctx context.Context) error {
 		}
 	}
 	c.did("", "the disk has room again")
-	return os.Remove(ballast)
+	return errors.Join(os.Remove(ballast), c.recorded(ctx))
+}
+
+// recorded waits until what was done without room is in the record: the successor of
+// a primary that is killed before knows only what was there.
+func (c *chaos) recorded(ctx context.Context) error {
+	file, since := filepath.Join(c.state(), "cluster"), time.Now()
+	_, _ = c.orders.ctl(ctx, "scale", webPool, "3") // done or refused, it is on record
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	return harness.Poll(ctx, func() bool {
+		info, err := os.Stat(file)
+		return err == nil && info.ModTime().After(since)
+	})
 }
 
 func fill(path string) error {
@@ -143,5 +156,9 @@ func (c *chaos) starve(ctx context.Context, kind string, pid int, ssh bool) erro
 	err = harness.Pause(ctx, time.Duration(c.between(500, 2500))*time.Millisecond)
 	c.did("", "process %d may have descriptors again", pid)
 	c.stir(showsIn)
-	return errors.Join(err, unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil))
+	err = errors.Join(err, unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil))
+	if err != nil || pid != c.primary.pid() {
+		return err
+	}
+	return c.recorded(ctx)
 }
