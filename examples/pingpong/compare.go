@@ -105,6 +105,9 @@ func Compare(all []Process) Result {
 func (c *comparison) slot(all []Process) {
 	counter, life, ended := 0, 0, false
 	for i, p := range all {
+		if len(p.Entries) == 1 && p.Entries[0].What == Inherited {
+			continue // it may have ended before it served: then the one before has gone on
+		}
 		for _, e := range p.Entries {
 			switch e.What {
 			case Began:
