@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,17 +40,20 @@ func drive(ctx context.Context, o options) (ok bool, err error) {
 	}
 	defer d.log.Close()
 	began := time.Now()
-	if err := d.run(ctx); err != nil {
-		return false, errors.Join(err, d.end(), fmt.Errorf("see %s", d.log.Name()))
+	runErr := d.run(ctx)
+	if runErr != nil {
+		runErr = errors.Join(runErr, d.end(), fmt.Errorf("see %s", d.log.Name()))
+	} else {
+		fmt.Printf("%d reloads, %d execs, %d kills of the primary, %d of workers in %v\n",
+			o.reloads, o.execs, o.kills, o.workerKills, time.Since(began).Round(time.Millisecond))
 	}
 	all, err := pingpong.Read(d.dir)
 	if err != nil {
-		return false, err
+		return false, errors.Join(runErr, err)
 	}
 	result := pingpong.Compare(all)
-	fmt.Printf("%d reloads, %d execs, %d kills of the primary, %d of workers in %v\n%s",
-		o.reloads, o.execs, o.kills, o.workerKills, time.Since(began).Round(time.Millisecond), result.Report())
-	return result.OK(), nil
+	fmt.Print(result.Report())
+	return result.OK(), runErr
 }
 
 func (d *driver) furnish() (err error) {
@@ -168,18 +172,26 @@ func (d *driver) end() error {
 
 // finish waits until each slot has sent and received all.
 func (d *driver) finish(ctx context.Context) error {
+	last, since := 0, time.Now()
 	return d.wait(ctx, "all rallies to end", func(context.Context) (bool, error) {
 		all, err := pingpong.Read(d.dir)
 		if err != nil {
 			return false, err
 		}
-		over := 0
+		over, entries := make(map[string]bool), 0
 		for _, p := range all {
-			if n := len(p.Entries); n > 0 && p.Entries[n-1].What == pingpong.Ended {
-				over++
+			entries += len(p.Entries)
+			if slices.ContainsFunc(p.Entries, func(e pingpong.Entry) bool { return e.What == pingpong.Ended }) {
+				over[p.Slot] = true
 			}
 		}
-		return over == slots, nil
+		if entries > last {
+			last, since = entries, time.Now()
+		}
+		if len(over) < slots && time.Since(since) > d.silence {
+			return false, fmt.Errorf("rallies have not ended, and no message came for %v", d.silence)
+		}
+		return len(over) == slots, nil
 	})
 }
 

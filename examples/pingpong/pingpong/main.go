@@ -28,6 +28,7 @@ type options struct {
 	dir, norestart                     string
 	messages                           int
 	reloads, execs, kills, workerKills int
+	silence                            time.Duration
 	cluster                            bool
 }
 
@@ -70,6 +71,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.execs, "execs", 2, "how many times the primary executes itself")
 	f.IntVar(&o.kills, "kills", 1, "how many kills of the primary, every second one within a reload while there are enough of them")
 	f.IntVar(&o.workerKills, "worker-kills", 0, "how many kills of workers")
+	f.DurationVar(&o.silence, "silence", time.Minute, "how long no message may come at the end, when some are to come yet")
 	f.BoolVar(&o.cluster, "cluster", false, "be the cluster: pingpong starts it so itself")
 	_ = f.Parse(args) // it exits
 	switch {

@@ -1,7 +1,8 @@
 // Package inject writes the overlay of a build in which [fault.Around] wraps
-// every call that changes something outside of the process.
+// every call that changes something outside of the process, or in which single
+// places are changed ([Rewrite]).
 //
-// It is told which calls to wrap, not where they are, so it also finds calls
+// [Overlay] is told which calls to wrap, not where they are, so it also finds calls
 // that are added later. It writes nothing beside the sources, and line numbers
 // stay.
 //

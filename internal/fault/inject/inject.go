@@ -53,6 +53,11 @@ func Overlay(root, out string, dirs ...string) (string, error) {
 	if len(replace) == 0 {
 		return "", fmt.Errorf("found no call to wrap in %q of %s", dirs, root)
 	}
+	return overlay(out, replace)
+}
+
+// overlay writes the file for go build -overlay.
+func overlay(out string, replace map[string]string) (string, error) {
 	text, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
