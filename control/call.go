@@ -13,8 +13,9 @@ type CallRequest struct {
 
 // CallReply is one worker's answer to a call.
 type CallReply struct {
-	Worker string
-	Data   []byte
-	Error  string // empty: it answered
-	Code   string // of the error, as in [Error]; empty: none is known
+	Worker     string
+	Generation int // of that worker; 0: the primary does not tell
+	Data       []byte
+	Error      string // empty: it answered
+	Code       string // of the error, as in [Error]; empty: none is known
 }

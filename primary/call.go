@@ -22,7 +22,7 @@ type calls struct {
 
 // question is the question to one process.
 type question struct {
-	worker  string // as the reply names it
+	from    control.CallReply // the worker and its generation, without an answer
 	inc     uint64
 	leaving bool
 	ipc.Question
@@ -56,8 +56,14 @@ func (c *calls) claim(token string, inc uint64) *question {
 // gone answers the questions to a process that has ended before it took them.
 func (c *calls) gone(inc uint64) {
 	for _, q := range c.claimAll(inc) {
-		q.reply <- answered{control.CallReply{Worker: q.worker, Error: "it ended before it answered"}, q.leaving} // it has room
+		q.fail("it ended before it answered")
 	}
+}
+
+func (q *question) fail(why string) {
+	r := q.from
+	r.Error = why
+	q.reply <- answered{r, q.leaving} // it has room
 }
 
 func (c *calls) claimAll(inc uint64) (all []*question) {
@@ -87,7 +93,7 @@ func (c *calls) take(conn *ipc.Conn, token string, inc uint64) {
 		return // too late
 	}
 	defer context.AfterFunc(q.over, func() { _ = conn.Close() })()
-	r := control.CallReply{Worker: q.worker}
+	r := q.from
 	if err := converse(conn, q, &r); err != nil {
 		r.Error = err.Error()
 		if e, ok := errors.AsType[*control.Error](err); ok {
@@ -152,13 +158,13 @@ type answered struct {
 
 // round is one call to all workers of a pool.
 type round struct {
-	waiting []string
+	waiting []control.CallReply // without an answer
 	tokens  []string
 	replies chan answered
 }
 
 func (r *round) answered(a answered, fn func(control.CallReply) error) error {
-	r.waiting = slices.DeleteFunc(r.waiting, func(w string) bool { return w == a.Worker })
+	r.waiting = slices.DeleteFunc(r.waiting, func(w control.CallReply) bool { return w.Worker == a.Worker })
 	if a.left {
 		return nil
 	}
@@ -173,7 +179,8 @@ func (r *round) silent(after time.Duration, fn func(control.CallReply) error) er
 		}
 	}
 	for _, w := range r.waiting {
-		if err := fn(control.CallReply{Worker: w, Error: fmt.Sprintf("no answer within %v", after), Code: control.ErrTimeout.Code}); err != nil {
+		w.Error, w.Code = fmt.Sprintf("no answer within %v", after), control.ErrTimeout.Code
+		if err := fn(w); err != nil {
 			return err
 		}
 	}
@@ -189,13 +196,14 @@ func (c caller) invite(ctx context.Context, r control.CallRequest) (round, error
 		all := p.audience()
 		asked := round{replies: make(chan answered, len(all))}
 		for _, who := range all {
-			q := &question{worker: who.name, inc: who.run.inc, leaving: who.leaving, reply: asked.replies, over: ctx, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout}}
+			q := &question{
+				from: control.CallReply{Worker: who.name, Generation: who.run.gen}, inc: who.run.inc, leaving: who.leaving,
+				reply: asked.replies, over: ctx, Question: ipc.Question{Handler: r.Handler, Args: r.Args, Timeout: r.Timeout},
+			}
 			token := c.p.calls.add(q)
-			asked.waiting, asked.tokens = append(asked.waiting, who.name), append(asked.tokens, token)
-			if !who.run.conv.send(ipc.TypeInvite, ipc.Invite{Token: token}) {
-				if c.p.calls.claim(token, who.run.inc) != nil {
-					asked.replies <- answered{control.CallReply{Worker: who.name, Error: "it has lost its connection"}, who.leaving}
-				}
+			asked.waiting, asked.tokens = append(asked.waiting, q.from), append(asked.tokens, token)
+			if !who.run.conv.send(ipc.TypeInvite, ipc.Invite{Token: token}) && c.p.calls.claim(token, who.run.inc) != nil {
+				q.fail("it has lost its connection")
 			}
 		}
 		if len(asked.waiting) == 0 {

@@ -1,6 +1,7 @@
 package primary
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,11 +38,11 @@ func TestCallToOneThatEnds(t *testing.T) {
 	c.await("cluster.ready", "")
 	got := make(map[string]string)
 	err := control.Watch(c.context(), c.ctl, control.CallRequest{Pool: "web", Handler: "name", Timeout: time.Hour}, func(r control.CallReply) error {
-		got[r.Worker] = r.Error
+		got[r.Worker] = fmt.Sprintf("generation %d: %s", r.Generation, r.Error)
 		return nil
 	})
 	must(t, err)
-	if d := cmp.Diff(map[string]string{"web/0": "", "web/1": "it ended before it answered"}, got); d != "" {
+	if d := cmp.Diff(map[string]string{"web/0": "generation 1: ", "web/1": "generation 1: it ended before it answered"}, got); d != "" {
 		t.Errorf("answers (-want +got):\n%s", d)
 	}
 }

@@ -20,7 +20,9 @@ func callCommand() commands.Command {
 		Name: "call", Role: commands.Operator, Group: groupChange, Flags: callFlags, Run: run(2, -1, callPool), Complete: first(ownPool),
 		Usage: "POOL HANDLER [ARG…]", Summary: "run a handler in every ready worker of a pool",
 		Help: "Shows all answers, and fails if one worker fails, with status 124 if all of\n" +
-			"these just did not answer in time. Put -- before words that look like flags.",
+			"these just did not answer in time. Where a worker does not run the generation of\n" +
+			"its pool, as in a reload, its own is named, too. Put -- before words that look\n" +
+			"like flags.",
 	}
 }
 
@@ -33,14 +35,16 @@ func callFlags(flags *pflag.FlagSet) {
 
 // replyView is an answer for programs: text if it is text.
 type replyView struct {
-	Worker string `json:"worker"`
-	Data   string `json:"data"`
-	Base64 string `json:"data_base64,omitempty"` // instead of data, when that is not UTF-8
-	Error  string `json:"error,omitempty"`
+	Worker     string `json:"worker"`
+	Generation int    `json:"generation"`
+	Data       string `json:"data"`
+	Base64     string `json:"data_base64,omitempty"` // instead of data, when that is not UTF-8
+	Error      string `json:"error,omitempty"`
 }
 
 type replies struct {
 	call  *Call
+	pool  control.PoolStatus
 	views []replyView
 	lines []string // of those that failed
 	late  int      // so many of them have not answered in time
@@ -52,12 +56,13 @@ func callPool(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	if err := call.ownPool(ctx, words[0]); err != nil {
+	pool, err := call.ownPool(ctx, words[0])
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout+callMargin)
 	defer cancel()
-	r := replies{call: call, views: []replyView{}}
+	r := replies{call: call, pool: pool, views: []replyView{}}
 	err = control.Watch(ctx, call.Primary, control.CallRequest{
 		Pool: words[0], Handler: words[1], Args: words[2:], Timeout: timeout,
 	}, r.take)
@@ -67,24 +72,28 @@ func callPool(ctx context.Context, call *Call) error {
 	return r.end(words[0])
 }
 
-// ownPool refuses built-in pools: they have commands of their own, with the roles
-// that these need.
-func (c *Call) ownPool(ctx context.Context, pool string) error {
+// ownPool is a pool of the application, as it is now; empty if there is none. It
+// refuses built-in pools: they have commands of their own, with the roles that these
+// need.
+func (c *Call) ownPool(ctx context.Context, pool string) (p control.PoolStatus, err error) {
 	s, err := c.status(ctx)
 	if err != nil {
-		return err
+		return p, err
 	}
-	if slices.ContainsFunc(s.Pools, func(p control.PoolStatus) bool { return p.Name == pool && p.BuiltIn }) {
-		return &control.Error{Code: control.ErrDenied.Code, Message: fmt.Sprintf("denied: %s is built in: call asks only the application's pools", pool)}
+	if i := slices.IndexFunc(s.Pools, func(p control.PoolStatus) bool { return p.Name == pool }); i >= 0 {
+		p = s.Pools[i]
 	}
-	return nil
+	if p.BuiltIn {
+		return p, &control.Error{Code: control.ErrDenied.Code, Message: fmt.Sprintf("denied: %s is built in: call asks only the application's pools", pool)}
+	}
+	return p, nil
 }
 
 // take shows an answer at once; failures are shown together at the end.
 func (r *replies) take(reply control.CallReply) error {
 	r.views = append(r.views, viewReply(reply))
 	if reply.Error != "" {
-		r.lines = append(r.lines, reply.Worker+": "+reply.Error)
+		r.lines = append(r.lines, r.name(reply)+": "+reply.Error)
 		if reply.Code == control.ErrTimeout.Code {
 			r.late++
 		}
@@ -95,13 +104,21 @@ func (r *replies) take(reply control.CallReply) error {
 	}
 	var b strings.Builder
 	for line := range strings.Lines(strings.TrimSuffix(string(reply.Data), "\n") + "\n") {
-		fmt.Fprintf(&b, "%s: %s\n", commands.Safe(reply.Worker), commands.Safe(strings.TrimSuffix(line, "\n")))
+		fmt.Fprintf(&b, "%s: %s\n", commands.Safe(r.name(reply)), commands.Safe(strings.TrimSuffix(line, "\n")))
 	}
 	return r.call.write(b.String())
 }
 
+// name tells the generation, too, if it is not that of the pool.
+func (r *replies) name(reply control.CallReply) string {
+	if reply.Generation == 0 || reply.Generation == r.pool.Generation {
+		return reply.Worker
+	}
+	return fmt.Sprintf("%s (generation %d)", reply.Worker, reply.Generation)
+}
+
 func viewReply(reply control.CallReply) replyView {
-	v := replyView{Worker: reply.Worker, Error: reply.Error}
+	v := replyView{Worker: reply.Worker, Generation: reply.Generation, Error: reply.Error}
 	if utf8.Valid(reply.Data) {
 		v.Data = string(reply.Data)
 	} else {

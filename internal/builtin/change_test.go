@@ -235,18 +235,20 @@ func TestStopAsks(t *testing.T) {
 
 func TestCallInPart(t *testing.T) {
 	f := hello()
-	f.replies = []control.CallReply{{Worker: "web/0", Data: []byte("12\n3")}, {Worker: "web/1", Error: "timed out"}, {Worker: "web/2", Data: []byte("\xff")}}
-	want := result{1, "web/0: 12\nweb/0: 3\nweb/2: \\xff\n", "error: 1 of 3 workers failed\n  web/1: timed out\n"}
+	f.replies = []control.CallReply{
+		{Worker: "web/0", Generation: 2, Data: []byte("12\n3")}, {Worker: "web/1", Generation: 1, Error: "timed out"}, {Worker: "web/2", Generation: 3, Data: []byte("\xff")},
+	}
+	want := result{1, "web/0: 12\nweb/0: 3\nweb/2 (generation 3): \\xff\n", "error: 1 of 3 workers failed\n  web/1 (generation 1): timed out\n"}
 	if diff := cmp.Diff(want, newSession(t, f).do(t.Context(), "call web count")); diff != "" {
 		t.Error(diff)
 	}
-	want = result{1, "", `{"version":1,"error":{"code":"partial","message":"1 of 3 workers failed","hint":"","lines":["web/1: timed out"],"details":` +
-		`{"replies":[{"worker":"web/0","data":"12\n3"},{"worker":"web/1","data":"","error":"timed out"},{"worker":"web/2","data":"","data_base64":"/w=="}]}}}` + "\n"}
+	want = result{1, "", `{"version":1,"error":{"code":"partial","message":"1 of 3 workers failed","hint":"","lines":["web/1 (generation 1): timed out"],"details":` +
+		`{"replies":[{"worker":"web/0","generation":2,"data":"12\n3"},{"worker":"web/1","generation":1,"data":"","error":"timed out"},{"worker":"web/2","generation":3,"data":"","data_base64":"/w=="}]}}}` + "\n"}
 	if diff := cmp.Diff(want, newSession(t, f).do(t.Context(), "call web count --json")); diff != "" {
 		t.Error(diff)
 	}
 	f.replies[1].Code = control.ErrTimeout.Code
-	want = result{124, "web/0: 12\nweb/0: 3\nweb/2: \\xff\n", "error: 1 of 3 workers failed\n  web/1: timed out\n"}
+	want = result{124, "web/0: 12\nweb/0: 3\nweb/2 (generation 3): \\xff\n", "error: 1 of 3 workers failed\n  web/1 (generation 1): timed out\n"}
 	if diff := cmp.Diff(want, newSession(t, f).do(t.Context(), "call web count")); diff != "" {
 		t.Error(diff)
 	}

@@ -58,7 +58,7 @@ func eventful(noon time.Time) *fake {
 		{Time: noon, Kind: "worker.dead", Worker: "web/1", Text: "worker web/1 is dead"},
 		{Time: noon, Kind: "job.started", Job: "31", User: "viola", Text: "reload web", Skipped: 3},
 	}
-	f.replies = []control.CallReply{{Worker: "web/0", Data: []byte("12\n")}, {Worker: "web/1", Data: []byte("a\nb\x1b")}}
+	f.replies = []control.CallReply{{Worker: "web/0", Generation: 2, Data: []byte("12\n")}, {Worker: "web/1", Generation: 2, Data: []byte("a\nb\x1b")}}
 	return f
 }
 
@@ -85,7 +85,7 @@ func TestLookInJSON(t *testing.T) {
 			`{"epoch":0,"seq":0,"time":"2026-11-21T12:00:00Z","worker":"web/1","incarnation":8,"text":"x","skipped":1}`,
 		"events": `{"epoch":0,"seq":0,"time":"2026-11-21T12:00:00Z","kind":"worker.dead","worker":"web/1","text":"worker web/1 is dead"}` + "\n" +
 			`{"epoch":0,"seq":0,"time":"2026-11-21T12:00:00Z","kind":"job.started","job":"31","user":"viola","text":"reload web","skipped":3}`,
-		"call web count":              `{"version":1,"replies":[{"worker":"web/0","data":"12\n"},{"worker":"web/1","data":"a\nb\u001b"}]}`,
+		"call web count":              `{"version":1,"replies":[{"worker":"web/0","generation":2,"data":"12\n"},{"worker":"web/1","generation":2,"data":"a\nb\u001b"}]}`,
 		"worker signal web/0 sigusr1": `{"version":1,"pid":4711,"signal":"SIGUSR1","worker":"web/0"}`,
 		"reload --detach":             `{"version":1,"job":"31"}`,
 		"reload": `{"event":"replaced","worker":"web/0","generation":2,"ok":true}` + "\n" +

@@ -107,7 +107,7 @@ func sendMessage(ctx context.Context, call *Call) error {
 		return err
 	}
 	pool, _, _ := strings.Cut(words[0], "/")
-	if err := call.ownPool(ctx, pool); err != nil {
+	if _, err := call.ownPool(ctx, pool); err != nil {
 		return err
 	}
 	by, err := call.sender(ctx, pool, words[0])
