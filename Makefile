@@ -34,6 +34,7 @@ format:
 vet:
 	$(GO) vet ./...
 	$(GO) vet -tags compat ./examples/hello
+	cd tools/mail && $(GO) vet .
 	GOOS=darwin $(GO) vet ./control ./commands ./internal/commandline ./certs ./client ./cmd/norestart
 
 lint:
@@ -52,6 +53,7 @@ fuzz: ## fuzz each parser, FUZZTIME runs (or 10m)
 tidy:
 	$(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
+	cd tools/mail && $(GO) mod tidy -diff
 
 docs: ## write docs/commands.md, the keys of docs/config.md and the JSON Schema anew
 	$(GO) test ./internal/commandline -run TestDocsAreCurrent -update
@@ -59,6 +61,7 @@ docs: ## write docs/commands.md, the keys of docs/config.md and the JSON Schema 
 
 bench: ## measure the rows of docs/benchmarks.md
 	$(GO) run ./internal/bench
+	cd tools/mail && $(GO) run .
 
 CHAOS ?= 5m
 chaos: ## do everything bad to a cluster under load, for CHAOS (5m, or 1h)
