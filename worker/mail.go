@@ -66,7 +66,7 @@ func (w *Worker) Mailbox() *Mailbox {
 
 // Receive waits for the next message. Messages of one process come in the order in
 // which it has sent them. Called by several goroutines it gives each those of
-// another sender. Its error is that of ctx, or tells that the worker drains.
+// another sender. [Scope.HandleMessages] does it for you. Its error is that of ctx, or tells that the worker drains.
 func (b *Mailbox) Receive(ctx context.Context) (*Message, error) {
 	m, err := b.inbox.Receive(ctx)
 	if err != nil {
@@ -76,8 +76,8 @@ func (b *Mailbox) Receive(ctx context.Context) (*Message, error) {
 }
 
 // enter waits until no state of this worker moves, to a successor or within the
-// process, and lets none move before leave.
-func (w *Worker) enter(ctx context.Context) (leave func(), err error) {
+// process, and lets none move before Leave.
+func (w *Worker) enter(ctx context.Context) (mail.Pass, error) {
 	out, err := w.connections.Enter(ctx)
 	if err != nil {
 		return nil, err
@@ -87,12 +87,20 @@ func (w *Worker) enter(ctx context.Context) (leave func(), err error) {
 		out()
 		return nil, err
 	}
-	return func() {
-		if t != nil {
-			t.release()
-		}
-		out()
-	}, nil
+	return &pass{t, out}, nil
+}
+
+// pass is the leave to handle a message by a table of handlers.
+type pass struct {
+	*table // nil: no module is loaded
+	out    func()
+}
+
+func (p *pass) Leave() {
+	if p.table != nil {
+		p.release()
+	}
+	p.out()
 }
 
 // mailModule carries what a mailbox remembers.
@@ -116,6 +124,7 @@ func mailState(in *mail.Inbox) Module {
 // mailing is the mail of one worker.
 type mailing struct {
 	opening sync.Once
+	serving sync.Once  // begins to give messages to handlers of modules
 	mu      sync.Mutex // a leaf
 	inbox   *mail.Inbox
 	outbox  mail.Outbox

@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -63,6 +65,55 @@ func TestLastAnswer(t *testing.T) {
 		if err := w.exited(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestMessageKeepsItsHandler: one that is in hand while modules are reloaded ends
+// under the version with which it began; that of another sender sees the new one.
+func TestMessageKeepsItsHandler(t *testing.T) {
+	p := newPrimary(t)
+	began, end, loads := make(chan int, 2), make(chan struct{}), 0
+	m := Module{Version: "v1.0.0"}
+	worker := make(chan *Worker, 1)
+	peer := p.first(func(ctx context.Context, w *Worker) error {
+		box := w.Mailbox()
+		m.Init = func(_ context.Context, s *Scope) error {
+			loads++
+			load := loads
+			s.HandleMessages(box, func(_ context.Context, m *Message) error {
+				began <- load
+				if string(m.Data) == "wait" {
+					<-end
+				}
+				if s.Context().Err() != nil {
+					return errors.New("its version has retired")
+				}
+				return fmt.Errorf("load %d", load)
+			})
+			return nil
+		}
+		must(t, w.Register("jobs", m))
+		w.Ready()
+		worker <- w
+		<-ctx.Done()
+		return nil
+	})
+	w, out, first := <-worker, p.sendTo(peer), make(chan error, 1)
+	go func() { first <- out.Send(context.Background(), "web/2", []byte("wait")) }()
+	if load := <-began; load != 1 {
+		t.Fatalf("load %d handles the first message", load)
+	}
+	must(t, w.reloadModules(t.Context(), nil))
+	if err := out.Send(t.Context(), "web/3", nil); err == nil || !strings.HasSuffix(err.Error(), "refused: load 2") {
+		t.Errorf("another sender: %v", err)
+	}
+	close(end)
+	if err := <-first; err == nil || !strings.HasSuffix(err.Error(), "refused: load 1") {
+		t.Errorf("the first message: %v", err)
+	}
+	must(t, w.Unregister("jobs"))
+	if err := out.Send(t.Context(), "web/2", nil); !errors.Is(err, control.ErrNoHandler) {
+		t.Errorf("a message without a handler: %v", err)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // Scope owns what one version of a module has registered. Its handlers are called
-// through [Worker.Router] and by questions to the worker, which find them by name:
-// nothing outside keeps a handler of a version that has been replaced.
+// through [Worker.Router], by questions and by messages to the worker, which find them
+// by name: nothing outside keeps a handler of a version that has been replaced.
 type Scope struct {
 	Module, Version string
 
@@ -21,6 +21,8 @@ type Scope struct {
 	sealed bool
 	routes []route
 	calls  map[string]Handler
+
+	messages MessageHandler
 }
 
 type route struct {
@@ -71,11 +73,12 @@ func (s *Scope) seal() {
 // table is all handlers of all modules. It is never changed: a reload puts another
 // one in its place. A request keeps the one with which it began.
 type table struct {
-	mux     *http.ServeMux
-	calls   map[string]Handler
-	using   atomic.Int64  // requests; one more until the table is replaced
-	unused  chan struct{} // closed when the table is replaced and the last request has ended
-	changed chan struct{} // size 1: a request has ended
+	mux      *http.ServeMux
+	calls    map[string]Handler
+	messages MessageHandler
+	using    atomic.Int64  // requests; one more until the table is replaced
+	unused   chan struct{} // closed when the table is replaced and the last request has ended
+	changed  chan struct{} // size 1: a request has ended
 }
 
 func newTable(all []*module) (t *table, err error) {
@@ -99,6 +102,12 @@ func newTable(all []*module) (t *table, err error) {
 				return nil, fmt.Errorf("module %s: another module has a handler %s, too", name, call)
 			}
 			t.calls[call] = h
+		}
+		if h := m.scope.messages; h != nil {
+			if t.messages != nil {
+				return nil, fmt.Errorf("module %s: another module handles messages, too", name)
+			}
+			t.messages = h
 		}
 	}
 	return t, nil
@@ -128,6 +137,9 @@ func (all *modules) swap(w *Worker, now []*module) error {
 // that retire with that one last as long as its requests.
 func (all *modules) replace(w *Worker, t *table, retired ...*Scope) {
 	old := all.table.Swap(t)
+	if t.messages != nil {
+		w.mail.serving.Do(func() { w.wg.Go(w.handleMessages) })
+	}
 	if old == nil {
 		return
 	}

@@ -94,15 +94,21 @@ func (p *primary) greet(conn *ipc.Conn) {
 	}
 	conn.Trust(false)
 	w, q := p.process(h), p.question(h)
-	if w == nil && q == nil {
+	if w == nil && q == nil && h.Purpose != ipc.PurposeMail {
 		_ = conn.Send(ipc.SendTimeout, ipc.TypeRefused, ipc.FailureOf(errNoCluster)) // the worker has ended, if that fails
 		return
 	}
 	if conn.Send(ipc.SendTimeout, ipc.TypeWelcome, ipc.Welcome{Protocol: ipc.Version, Name: "test", PID: os.Getpid()}) != nil {
 		return
 	}
-	if q != nil {
+	switch {
+	case q != nil:
 		q.reply <- q.putTo(conn)
+		return
+	case w == nil:
+		if err := p.passMail(conn, h); err != nil {
+			_ = conn.Send(ipc.SendTimeout, ipc.TypeRefused, ipc.FailureOf(err)) // as above
+		}
 		return
 	}
 	w.conn = conn

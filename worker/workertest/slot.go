@@ -122,6 +122,19 @@ func (s *Slot) Call(ctx context.Context, handler string, args ...string) ([]byte
 	return s.primary.ask(ctx, s.current(), handler, args)
 }
 
+// Send sends a message to the mailbox of the worker, in the worker's own name, and
+// returns when it was handled, see [worker.Worker.Send]. It has a minute if ctx has
+// no deadline.
+func (s *Slot) Send(ctx context.Context, data []byte) error {
+	within := patience
+	if until, limited := ctx.Deadline(); limited {
+		within = time.Until(until)
+	}
+	id := s.spec.Name + "/0"
+	_, err := s.Call(ctx, control.HandlerMailSend, id, id, string(data), within.String())
+	return err
+}
+
 // ReloadModules takes modules through their hooks in the living worker, as
 // `norestart ctl module reload` does: those that are named, or all.
 func (s *Slot) ReloadModules(ctx context.Context, names ...string) error {

@@ -9,25 +9,22 @@ import (
 	"github.com/norestart/norestart/worker"
 )
 
-// receive handles messages until the worker drains.
-func receive(ctx context.Context, w *worker.Worker) {
-	box := w.Mailbox()
-	go func() { // ends with the worker
-		for {
-			m, err := box.Receive(ctx)
-			if err != nil {
-				return
-			}
-			if err := handleMessage(w, m); err != nil {
-				m.Fail(err)
-			} else {
-				m.Done()
-			}
-		}
-	}()
+// registerMail registers the module that handles messages, in a worker that is asked
+// for it. It tells how many times it has been loaded.
+func registerMail(w *worker.Worker) error {
+	if _, ok := asked("mail", w.Slot()); !ok {
+		return nil
+	}
+	box, loads := w.Mailbox(), 0
+	return w.Register("mail", worker.Module{Version: "v1.0.0", Init: func(_ context.Context, s *worker.Scope) error {
+		loads++
+		load := loads
+		s.HandleMessages(box, func(_ context.Context, m *worker.Message) error { return handleMessage(w, m, load) })
+		return nil
+	}})
 }
 
-func handleMessage(w *worker.Worker, m *worker.Message) error {
+func handleMessage(w *worker.Worker, m *worker.Message, load int) error {
 	text := string(m.Data)
 	if text == "refuse" {
 		return errors.New("the ledger is locked")
@@ -38,6 +35,6 @@ func handleMessage(w *worker.Worker, m *worker.Message) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	fmt.Printf("faulty: got %q from %s\n", text, m.From)
+	fmt.Printf("faulty: got %q from %s, load %d\n", text, m.From, load)
 	return nil
 }

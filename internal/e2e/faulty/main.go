@@ -16,8 +16,8 @@
 //	patience  how long a hook of the module may take
 //	before    fail in the module's BeforeReload: error, panic, hang, or be slow: until the file has gone
 //	after     the same in AfterReload, and text: the state is none that it can read
-//	mail      have a mailbox, whose messages "refuse" and "wait" are handled so: wait
-//	          until the file of that name has gone
+//	mail      have a mailbox and a module for it. The message "refuse" is refused,
+//	          "wait" waits until the file of that name has gone
 //	app.toml  is the configuration, see type settings
 //	late      panic, in a version that is bad: FAULTY_BAD is set
 //

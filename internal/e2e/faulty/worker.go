@@ -62,10 +62,7 @@ func serve(ctx context.Context, w *worker.Worker) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	handle(w, end)
-	if _, ok := asked("mail", w.Slot()); ok {
-		receive(ctx, w)
-	}
-	if err := register(w); err != nil {
+	if err := errors.Join(register(w), registerMail(w)); err != nil {
 		return err
 	}
 	ln, err := w.Listener("web")

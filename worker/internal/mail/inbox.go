@@ -11,8 +11,8 @@ import (
 
 // Inbox receives the messages to one process.
 type Inbox struct {
-	// Enter waits until work may begin, and counts it until leave is called.
-	Enter func(ctx context.Context) (leave func(), err error)
+	// Enter waits until work may begin, and counts it until Leave is called.
+	Enter func(ctx context.Context) (Pass, error)
 	// Go starts a goroutine that its owner waits for.
 	Go func(func())
 
@@ -27,6 +27,9 @@ type Inbox struct {
 	ended   bool
 	counts  Counts
 }
+
+// Pass is the leave to work on one message.
+type Pass interface{ Leave() }
 
 // Counts are those of an inbox.
 type Counts struct {
@@ -67,7 +70,7 @@ func (in *Inbox) Receive(ctx context.Context) (*Message, error) {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		leave, err := in.Enter(ctx)
+		pass, err := in.Enter(ctx)
 		if err != nil {
 			in.ready <- s // it has room for each sender
 			if err := in.waitBack(ctx); err != nil {
@@ -75,10 +78,10 @@ func (in *Inbox) Receive(ctx context.Context) (*Message, error) {
 			}
 			continue
 		}
-		if m := in.take(s, leave); m != nil {
+		if m := in.take(s, pass); m != nil {
 			return m, nil
 		}
-		leave()
+		pass.Leave()
 	}
 }
 
@@ -101,7 +104,7 @@ func (in *Inbox) waitBack(ctx context.Context) error {
 	}
 }
 
-func (in *Inbox) take(s *sender, leave func()) *Message {
+func (in *Inbox) take(s *sender, pass Pass) *Message {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	s.waits = false
@@ -111,7 +114,7 @@ func (in *Inbox) take(s *sender, leave func()) *Message {
 	m := s.queue[0]
 	s.queue = s.queue[1:]
 	s.bytes -= cost(m.Data)
-	s.inHand, m.leave, m.since = m, leave, time.Now()
+	s.inHand, m.Pass, m.since = m, pass, time.Now()
 	if m.Redelivered {
 		in.counts.Redelivered++
 	}

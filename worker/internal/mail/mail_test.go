@@ -50,11 +50,16 @@ func newSlot(t testing.TB) *slotOf {
 	return s
 }
 
+// free is leave that nobody counts.
+type free struct{}
+
+func (free) Leave() {}
+
 // become makes a new receiver, without the marks of the last.
 func (s *slotOf) become(line uint64) *Inbox {
 	in := NewInbox(line)
 	in.Go = func(f func()) { s.wg.Go(f) }
-	in.Enter = func(context.Context) (func(), error) { return func() {}, nil }
+	in.Enter = func(context.Context) (Pass, error) { return free{}, nil }
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inbox = in

@@ -18,14 +18,14 @@ func TestGateClosedBehindIt(t *testing.T) {
 	var gone atomic.Bool
 	atGate, pass := make(chan struct{}, 1), make(chan struct{})
 	refused := make(chan struct{}, 1)
-	in.Enter = func(context.Context) (func(), error) {
+	in.Enter = func(context.Context) (Pass, error) {
 		select {
 		case atGate <- struct{}{}:
 		default:
 		}
 		<-pass
 		if !gone.Load() {
-			return func() {}, nil
+			return free{}, nil
 		}
 		select {
 		case refused <- struct{}{}:

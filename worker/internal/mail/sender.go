@@ -66,10 +66,10 @@ type Message struct {
 	Incarnation, Seq uint64
 	Data             []byte
 	Redelivered      bool
+	Pass             Pass // with which it was received
 
 	in     *Inbox
 	sender *sender
-	leave  func()
 	since  time.Time
 }
 
@@ -101,7 +101,7 @@ func (m *Message) finish(f *failure) {
 	}
 	in.stir(s)
 	in.mu.Unlock()
-	m.leave()
+	m.Pass.Leave()
 }
 
 // Retry puts the message back: it comes again after that time, before any other of
@@ -115,7 +115,8 @@ func (m *Message) Retry(after time.Duration) {
 	}
 	s.inHand = nil
 	if s.stream != nil && !in.ended && !in.away() { // else it is sent again
-		s.queue = append([]*Message{m}, s.queue...)
+		again := *m // m is ended, whatever is called later
+		s.queue = append([]*Message{&again}, s.queue...)
 		s.bytes += cost(m.Data)
 		s.paused = true
 		time.AfterFunc(after, func() { in.unpause(s) })
@@ -123,5 +124,5 @@ func (m *Message) Retry(after time.Duration) {
 		s.stream.close()
 	}
 	in.mu.Unlock()
-	m.leave()
+	m.Pass.Leave()
 }
