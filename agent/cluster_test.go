@@ -18,6 +18,8 @@ type cluster struct {
 	exits   map[string][]control.Exit
 	jobs    []control.Job
 	spec    control.Spec
+	modules []control.ModuleInfo
+	mail    control.MailInfo
 	events  []control.Event
 	lines   []control.LogLine
 	probed  []control.ProbedRequest
@@ -48,7 +50,11 @@ func (c *cluster) Get(_ context.Context, query any) (any, error) {
 func (c *cluster) Watch(ctx context.Context, stream any, fn func(any) error) error {
 	switch q := stream.(type) {
 	case control.CallRequest:
-		data, err := json.Marshal([]sessions.Session{{Via: "ssh"}, {Via: "ssh"}, {Via: "tls"}})
+		answers := map[string]any{
+			sessions.HandlerList:   []sessions.Session{{Via: "ssh"}, {Via: "ssh"}, {Via: "tls"}},
+			control.HandlerModules: c.modules, control.HandlerMail: c.mail,
+		}
+		data, err := json.Marshal(answers[q.Handler])
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -31,17 +32,19 @@ const (
 // between them.
 type metrics struct {
 	control  control.Control
-	registry *prometheus.Registry
+	registry *prometheus.Registry // all
+	asked    *prometheus.Registry // without what is counted
 	counted  counted
 	answered atomic.Int64 // when the primary was there for the last time, in Unix nanoseconds
 }
 
 func newMetrics(c control.Control, cluster string) *metrics {
-	m := &metrics{control: c, registry: prometheus.NewPedanticRegistry(), counted: newCounted()}
+	m := &metrics{control: c, registry: prometheus.NewPedanticRegistry(), asked: prometheus.NewPedanticRegistry(), counted: newCounted()}
 	m.met()
-	all := prometheus.WrapRegistererWith(prometheus.Labels{"cluster": cluster}, m.registry)
-	all.MustRegister(m)
-	m.counted.register(all)
+	for _, r := range []*prometheus.Registry{m.registry, m.asked} {
+		prometheus.WrapRegistererWith(prometheus.Labels{"cluster": cluster}, r).MustRegister(m)
+	}
+	m.counted.register(prometheus.WrapRegistererWith(prometheus.Labels{"cluster": cluster}, m.registry))
 	return m
 }
 
@@ -49,13 +52,15 @@ func (m *metrics) met() { m.answered.Store(time.Now().UnixNano()) }
 
 func (m *metrics) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes, Timeout: requestTimeout,
-	}))
+	mux.Handle("GET /metrics", text(m.registry))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "norestart: the metrics are at /metrics\n") // who has gone needs none
 	})
 	return mux
+}
+
+func text(r *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes, Timeout: requestTimeout})
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -100,7 +105,7 @@ var asked = []*prometheus.Desc{
 
 // Describe implements [prometheus.Collector].
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range asked {
+	for _, d := range slices.Concat(asked, askedOfWorkers) {
 		to <- d
 	}
 }
@@ -123,6 +128,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	}
 	put.status(st)
 	put.workers(workers, spec)
+	m.library(ctx, put, st, spec)
 	for via, n := range m.sessions(ctx, spec.Admin) {
 		put.gauge(sessionsOpen, float64(n), via)
 	}

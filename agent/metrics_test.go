@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -93,6 +94,49 @@ norestart_worker_restarts_total{cluster="shop",pool="web",slot="2"} 0
 	}
 }
 
+// TestMetricsOfLibrary: workers of the library are asked for modules and mail.
+func TestMetricsOfLibrary(t *testing.T) {
+	c := shop()
+	c.spec.Pools[0].Protocol = control.ProtocolLibrary
+	c.modules = []control.ModuleInfo{{Name: "counter", Version: "v2.0.0", Reloads: 3, Failures: 1, Last: time.Second, Size: 7}}
+	c.mail = control.MailInfo{Open: true, Sending: 2, Handled: 9, Repeated: 1}
+	m := newMetrics(c, "shop")
+	want := `# HELP norestart_messages_delivered_total Messages that the process in the slot has handled, with those that it has refused.
+# TYPE norestart_messages_delivered_total counter
+norestart_messages_delivered_total{cluster="shop",pool="web",slot="0"} 9
+# HELP norestart_messages_in_flight Messages that the worker has sent and that are not handled yet.
+# TYPE norestart_messages_in_flight gauge
+norestart_messages_in_flight{cluster="shop",pool="web",slot="0"} 2
+# HELP norestart_messages_repeated_total Messages that the process in the slot got again, because one that was killed may have handled them.
+# TYPE norestart_messages_repeated_total counter
+norestart_messages_repeated_total{cluster="shop",pool="web",slot="0"} 1
+# HELP norestart_module_info The version of a module of the worker.
+# TYPE norestart_module_info gauge
+norestart_module_info{cluster="shop",module="counter",pool="web",slot="0",version="v2.0.0"} 1
+# HELP norestart_module_reload_duration_seconds How long the module took to read its state in the last reload.
+# TYPE norestart_module_reload_duration_seconds gauge
+norestart_module_reload_duration_seconds{cluster="shop",module="counter",pool="web",slot="0"} 1
+# HELP norestart_module_reloads_total Reloads of the module: ok are those that its state has seen, failed those that were taken back in this process.
+# TYPE norestart_module_reloads_total counter
+norestart_module_reloads_total{cluster="shop",module="counter",outcome="failed",pool="web",slot="0"} 1
+norestart_module_reloads_total{cluster="shop",module="counter",outcome="ok",pool="web",slot="0"} 3
+`
+	var only []string
+	for _, n := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(want, -1) {
+		only = append(only, n[1])
+	}
+	if err := testutil.GatherAndCompare(m.registry, strings.NewReader(want), only...); err != nil {
+		t.Error(err)
+	}
+	if problems, err := testutil.GatherAndLint(m.asked); err != nil || len(problems) > 0 {
+		t.Error(err, problems)
+	}
+	var page strings.Builder
+	if err := PrintMetrics(t.Context(), c, "shop", &page); err != nil || !strings.Contains(page.String(), "norestart_module_info{") || strings.Contains(page.String(), "norestart_jobs_total") {
+		t.Errorf("%v\n%s", err, &page)
+	}
+}
+
 func TestMetricsWithoutPrimary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := shop()
@@ -173,7 +217,7 @@ func TestContrib(t *testing.T) {
 	for _, f := range families {
 		known[f.GetName()] = true
 	}
-	for _, d := range asked {
+	for _, d := range slices.Concat(asked, askedOfWorkers) {
 		known[regexp.MustCompile(`"(norestart_\w+)"`).FindStringSubmatch(d.String())[1]] = true
 	}
 	for _, name := range []string{"norestart_events_total", "norestart_worker_exits_total", "norestart_hook_attempts_total", "norestart_hook_dropped_events_total", "norestart_log_lines_total", "norestart_probes_total"} { // which begin with the first

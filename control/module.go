@@ -31,8 +31,10 @@ type ModuleInfo struct {
 	Last    time.Duration `json:"last"`           // in which its hook read the state
 	Pause   time.Duration `json:"pause"`          // in which requests waited meanwhile
 	Size    int64         `json:"state_bytes"`
-	Failed  string        `json:"failed,omitempty"`  // why the last reload of it here was taken back
-	Cooling int           `json:"cooling,omitempty"` // sets of handlers that were replaced and still answer requests
+	Failed  string        `json:"failed,omitempty"` // why the last reload of it here was taken back
+	// Failures counts the reloads that were taken back since its process was started.
+	Failures int `json:"failures,omitempty"`
+	Cooling  int `json:"cooling,omitempty"` // sets of handlers that were replaced and still answer requests
 }
 
 // MailInfo is the mail of a worker, as `mail list` shows it.

@@ -228,7 +228,7 @@ func (r *modulesReload) takeBack() (err error) {
 
 func (r *modulesReload) noteFailure(err error) {
 	for _, m := range r.chosen {
-		r.w.modules.note(m, func(i *control.ModuleInfo) { i.Failed = err.Error() })
+		r.w.modules.note(m, func(i *control.ModuleInfo) { i.Failed = err.Error(); i.Failures++ })
 	}
 }
 

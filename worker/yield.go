@@ -295,6 +295,7 @@ func (y *handing) watch() error {
 func (y *handing) takeBack(why error) {
 	fmt.Printf("modules go on here: %v\n", why)
 	for _, m := range y.asked {
+		y.w.modules.note(m, func(i *control.ModuleInfo) { i.Failures++ })
 		if m.Resume == nil {
 			continue
 		}

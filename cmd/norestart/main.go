@@ -45,6 +45,7 @@ func subcommands() []func(streams) *cobra.Command {
 		ctlCommand,
 		stopCommand,
 		clustersCommand,
+		metricsCommand,
 		initCommand,
 		checkCommand,
 		doctorCommand,

@@ -16,6 +16,11 @@ func stopCommand(streams) *cobra.Command {
 
 func clustersCommand(streams) *cobra.Command { return onLinux("list", "List the clusters") }
 
+// metricsCommand has nothing to ask: clusters run on Linux.
+func metricsCommand(streams) *cobra.Command {
+	return onLinux("metrics", "Print the metrics of a cluster")
+}
+
 func doctorCommand(streams) *cobra.Command {
 	return onLinux("doctor", "Say what would bite a cluster here")
 }
