@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -74,7 +75,15 @@ func main() {
 		}
 		fmt.Fprintln(w, os.Getpid())
 	})
-	server := &http.Server{Handler: mux}
+	var open sync.WaitGroup // connections
+	server := &http.Server{Handler: mux, ConnState: func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Done()
+		}
+	}}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	done := make(chan error)
@@ -86,11 +95,9 @@ func main() {
 	if err := <-done; !errors.Is(err, net.ErrClosed) {
 		log.Fatal(err)
 	}
-	// Only now does Shutdown know all connections: before, it may end while Serve
-	// has one that it has accepted and not counted yet.
-	if err := server.Shutdown(context.Background()); err != nil {
-		log.Fatal(err)
-	}
+	// Not Shutdown: it closes a connection whose request comes after it has begun.
+	server.SetKeepAlivesEnabled(false)
+	open.Wait()
 }
 
 func listen() net.Listener {
