@@ -271,28 +271,36 @@ func (p *Primary) attach(ctx context.Context, conn *ipc.Conn, m ipc.Message, poo
 	if err := m.Decode(&a); err != nil {
 		return err
 	}
+	return p.pass(ctx, conn, ipc.TypeSession, ipc.Session{User: who(a), Args: a.Args}, func(l *loop) (*conversation, error) {
+		c := l.server(pool)
+		if c == nil {
+			return nil, &control.Error{Code: control.ErrUnavailable.Code, Message: fmt.Sprintf("no %s worker runs: only the built-in commands are there", cmp.Or(pool, "shell")), Hint: "status"}
+		}
+		return c, nil
+	})
+}
+
+// pass gives a conversation itself to a worker.
+func (p *Primary) pass(ctx context.Context, conn *ipc.Conn, kind string, body any, to func(*loop) (*conversation, error)) error {
 	f, err := conn.File()
 	if err != nil {
 		return err
 	}
 	_, err = ask(ctx, p, func(l *loop) (struct{}, error) {
-		c := l.server(pool)
-		if c == nil {
-			return struct{}{}, &control.Error{Code: control.ErrUnavailable.Code, Message: fmt.Sprintf("no %s worker runs: only the built-in commands are there", cmp.Or(pool, "shell")), Hint: "status"}
+		c, err := to(l)
+		fd := -1
+		if err == nil {
+			fd, err = inherit.RawFD(f)
 		}
-		fd, err := inherit.RawFD(f)
+		if err == nil && !c.pass(outgoing{kind: kind, body: body, fds: []int{fd}, free: f.Close}) {
+			err = control.ErrUnavailable
+		}
 		if err != nil {
-			return struct{}{}, err
+			err = errors.Join(err, f.Close())
 		}
-		if !c.pass(outgoing{kind: ipc.TypeSession, body: ipc.Session{User: who(a), Args: a.Args}, fds: []int{fd}, free: f.Close}) {
-			return struct{}{}, control.ErrUnavailable
-		}
-		return struct{}{}, nil
+		return struct{}{}, err
 	})
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return nil
+	return err // f may be on its way all the same, if ctx has ended: it is not closed here
 }
 
 // server is the conversation of a worker that serves in a pool; nil: there is none.

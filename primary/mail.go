@@ -2,13 +2,10 @@ package primary
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/norestart/norestart/control"
-	"github.com/norestart/norestart/internal/inherit"
 	"github.com/norestart/norestart/internal/ipc"
 )
 
@@ -32,31 +29,8 @@ func (p *Primary) passMail(ctx context.Context, conn *ipc.Conn, k known) error {
 		_ = conn.Send(ipc.SendTimeout, ipc.TypeSlots, slots) // else it has gone
 		return nil
 	}
-	f, err := conn.File()
-	if err != nil {
-		return err
-	}
 	to := ipc.Mail{From: k.slot.id(), Incarnation: k.inc, Peer: mail.Peer}
-	_, err = ask(ctx, p, func(l *loop) (struct{}, error) {
-		err := l.passStream(mail.To, to, f)
-		if err != nil {
-			err = errors.Join(err, f.Close())
-		}
-		return struct{}{}, err
-	})
-	return err // f may be on its way all the same, if ctx has ended: it is not closed here
-}
-
-func (l *loop) passStream(slot string, m ipc.Mail, f *os.File) error {
-	c, err := l.mailbox(slot)
-	if err != nil {
-		return err
-	}
-	fd, err := inherit.RawFD(f)
-	if err == nil && !c.pass(outgoing{kind: ipc.TypeMail, body: m, fds: []int{fd}, free: f.Close}) {
-		err = control.ErrUnavailable
-	}
-	return err
+	return p.pass(ctx, conn, ipc.TypeMail, to, func(l *loop) (*conversation, error) { return l.mailbox(mail.To) })
 }
 
 // mailbox is the conversation of the worker that has the mailbox of a slot now.

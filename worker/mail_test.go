@@ -46,6 +46,40 @@ func (p *primary) sendTo(w *peer) *mail.Outbox {
 	return &mail.Outbox{Dial: dial, Lasting: lasting, Living: living, Go: func(f func()) { wg.Go(f) }}
 }
 
+// TestMailboxIsAway: a sender is refused while a successor has the marks, so that it
+// asks less and less often.
+func TestMailboxIsAway(t *testing.T) {
+	p := newPrimary(t)
+	worker := make(chan *Worker, 1)
+	peer := p.first(func(ctx context.Context, w *Worker) error {
+		w.Mailbox()
+		w.Ready()
+		worker <- w
+		<-ctx.Done()
+		return nil
+	})
+	ask := func() string {
+		theirs, ours := unixPair(t)
+		err := peer.conn.Send(soon, ipc.TypeMail, ipc.Mail{From: "jobs/1", Incarnation: 9, Peer: 1}, theirs)
+		must(t, errors.Join(err, unix.Close(theirs)))
+		conn := ipc.NewConn(fileConn(t, ours).(*net.UnixConn))
+		defer conn.Close()
+		m, err := conn.Receive(soon)
+		must(t, err)
+		m.Discard()
+		return m.Type
+	}
+	w := <-worker
+	w.mail.letGo()
+	if got := ask(); got != ipc.TypeRefused {
+		t.Errorf("it answers %q while it is away", got)
+	}
+	w.mail.resume()
+	if got := ask(); got != ipc.TypeMailbox {
+		t.Errorf("it answers %q when it goes on", got)
+	}
+}
+
 // TestLastAnswer: what was handled just before the worker ended was answered.
 func TestLastAnswer(t *testing.T) {
 	for range 50 {

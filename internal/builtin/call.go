@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -60,16 +61,21 @@ func callPool(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout+callMargin)
-	defer cancel()
 	r := replies{call: call, pool: pool, views: []replyView{}}
-	err = control.Watch(ctx, call.Primary, control.CallRequest{
+	err = call.ask(ctx, control.CallRequest{
 		Pool: words[0], Handler: words[1], Args: words[2:], Timeout: timeout,
 	}, r.take)
 	if err != nil {
 		return err
 	}
 	return r.end(words[0])
+}
+
+// ask calls a handler in all ready workers of a pool.
+func (c *Call) ask(ctx context.Context, r control.CallRequest, fn func(control.CallReply) error) error {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.Timeout, control.DefaultCallTimeout)+callMargin)
+	defer cancel()
+	return control.Watch(ctx, c.Primary, r, fn)
 }
 
 // ownPool is a pool of the application, as it is now; empty if there is none. It

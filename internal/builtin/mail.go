@@ -93,13 +93,6 @@ func mailList(ctx context.Context, call *Call) error {
 	return call.Table([]string{"WORKER", "SENDING", "QUEUED", "IN HAND", "SINCE", "HANDLED", "REFUSED", "REPEATED"}, rows...)
 }
 
-// ask calls a handler in all ready workers of a pool.
-func (c *Call) ask(ctx context.Context, r control.CallRequest, fn func(control.CallReply) error) error {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.Timeout, control.DefaultCallTimeout)+callMargin)
-	defer cancel()
-	return control.Watch(ctx, c.Primary, r, fn)
-}
-
 func sendMessage(ctx context.Context, call *Call) error {
 	words := call.Args[1:]
 	timeout, err := call.duration("timeout")

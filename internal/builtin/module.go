@@ -154,9 +154,7 @@ func (c *Call) modules(ctx context.Context) ([]workerModules, error) {
 
 // askModules returns the answers of a pool, and a line for each that failed.
 func (c *Call) askModules(ctx context.Context, r control.CallRequest) (all []workerModules, failed []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.Timeout, control.DefaultCallTimeout)+callMargin)
-	defer cancel()
-	err = control.Watch(ctx, c.Primary, r, func(reply control.CallReply) error {
+	err = c.ask(ctx, r, func(reply control.CallReply) error {
 		w := workerModules{worker: reply.Worker, pool: r.Pool}
 		if reply.Error == "" {
 			if err := json.Unmarshal(reply.Data, &w.modules); err != nil {

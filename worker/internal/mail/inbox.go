@@ -122,10 +122,13 @@ func (in *Inbox) take(s *sender, pass Pass) *Message {
 	return m
 }
 
-// Lines are what a sender has to know.
+// Lines are what a sender has to know; nil: no messages are taken now.
 func (in *Inbox) Lines() []uint64 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if in.ended || in.away() {
+		return nil
+	}
 	return append([]uint64(nil), in.lines...)
 }
 
