@@ -34,7 +34,10 @@ func main() {
 	case len(os.Args) > 1:
 		say(os.Args[1])
 	}
-	ln := listen()
+	serve(listen())
+}
+
+func routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if d, err := time.ParseDuration(r.FormValue("d")); err == nil {
@@ -75,8 +78,13 @@ func main() {
 		}
 		fmt.Fprintln(w, os.Getpid())
 	})
+	return mux
+}
+
+// serve answers until TERM, and what it has accepted by then.
+func serve(ln net.Listener) {
 	var open sync.WaitGroup // connections
-	server := &http.Server{Handler: mux, ConnState: func(_ net.Conn, state http.ConnState) {
+	server := &http.Server{Handler: routes(), ConnState: func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
 			open.Add(1)
