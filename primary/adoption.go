@@ -196,7 +196,8 @@ func (g *adoption) expects(l *loop, p *pool, err error) bool {
 	return true
 }
 
-// environment is that with which a process was executed; nil when it cannot be read.
+// environment is that with which a process was executed; without an entry that says
+// something when it cannot be read.
 func environment(pid int) []string {
 	env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) // it may have ended
 	return strings.Split(string(env), "\x00")

@@ -20,8 +20,9 @@ const kindConfig = "config reload"
 //	    ▼                            ▼
 //	  failed                      undoing ──► failed
 //
-// What the pools check by themselves comes before anything changes. New pools come first, then new generations of those that change, then more
-// workers. All of that can be taken back. Only when it has proved itself do pools
+// The checks of the pools come before anything changes. Then new pools start, then
+// new generations of those that change, then more workers. All of that can be taken
+// back. Only when it has proved itself do pools
 // and workers end that are not wanted any more: there is no way back from there.
 type configJob struct {
 	configState

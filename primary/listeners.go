@@ -201,7 +201,8 @@ func (p *pool) shutListener(o *listener) {
 }
 
 // removeFiles removes the files of unix sockets that came from an earlier primary,
-// once no process listens on them: only then are they known to be nobody else's.
+// once no process listens on them: one that does may be another program, whose file
+// it is by now.
 func (l *loop) removeFiles() {
 	left := func(groups []*inherit.Group) []*inherit.Group {
 		return slices.DeleteFunc(groups, func(g *inherit.Group) bool {

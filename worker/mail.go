@@ -61,7 +61,8 @@ func (w *Worker) Mailbox() *Mailbox {
 
 // Receive waits for the next message. Messages of one process come in the order in
 // which it has sent them. Called by several goroutines it gives each those of
-// another sender. [Scope.HandleMessages] does it for you. Its error is that of ctx, or tells that the worker drains.
+// another sender. [Scope.HandleMessages] does it for you. Its error is that of ctx, or
+// tells that the worker drains.
 func (b *Mailbox) Receive(ctx context.Context) (*Message, error) {
 	m, err := b.inbox.Receive(ctx)
 	if err != nil {

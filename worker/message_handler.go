@@ -12,9 +12,9 @@ import (
 // has ended the message itself, as by [Message.Retry]. ctx is [Worker.Context].
 type MessageHandler func(ctx context.Context, m *Message) error
 
-// HandleMessages registers the handler of the messages to the worker's mailbox, which
-// is opened before; then nobody calls Receive. Each message has a goroutine, those of
-// one process come one after the other.
+// HandleMessages registers the handler of the messages to the worker's mailbox. Open
+// that before, and do not call its Receive. Each message has a goroutine; those of one
+// sending process come one after the other.
 func (s *Scope) HandleMessages(b *Mailbox, h MessageHandler) {
 	if b == nil {
 		panic("worker: HandleMessages needs the mailbox that Worker.Mailbox has opened")

@@ -51,9 +51,10 @@ func (all *modules) find(name string) *module {
 	return nil
 }
 
-// Register adds a module to the worker. Its name must not begin with "norestart.". Before [Worker.Load] it only notes it; its
-// hooks are called then, or at once if the others have begun already: by Init,
-// because the state that came from a predecessor has been given out.
+// Register adds a module to the worker. Its name must not begin with "norestart.".
+// Before [Worker.Load] it only notes it; its hooks are called then, or at once if the
+// others have begun already: by Init, because the state that came from a predecessor
+// has been given out.
 func (w *Worker) Register(name string, m Module) error {
 	switch {
 	case name == "":

@@ -205,8 +205,9 @@ func (g *Group) Hold() (release func()) {
 
 // Close closes all sockets, so that clients are refused, and removes the file
 // of a unix socket if the group made it, or found it and no process listens on
-// it now: else [Group.RemoveFile] does so later. Connections in queues that no other process holds are reset. Close
-// takes effect when the last hold is released ([Group.Hold]).
+// it now: else [Group.RemoveFile] does so later. Connections in queues that no other
+// process holds are reset. Close takes effect when the last hold is released
+// ([Group.Hold]).
 func (g *Group) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

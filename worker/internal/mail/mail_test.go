@@ -50,7 +50,7 @@ func newSlot(t testing.TB) *slotOf {
 	return s
 }
 
-// free is leave that nobody counts.
+// free is a pass that is not counted.
 type free struct{}
 
 func (free) Leave() {}
